@@ -1,0 +1,133 @@
+"""What a tenant, plugin, service, namespace, key, pattern and instance may be called.
+
+The limits keep every routing key within AMQP 0-9-1's short string of 255 bytes (clause 4.2.5.3):
+tenant 40, plugin 64, service resource 64, version 40, namespace 80, key 120, subscription 60, instance 32.
+
+Every ``check_*`` returns its argument or raises `ValueError` with a sentence that says what was found and expected,
+so that pydantic can use it as a validator and other code can translate it.
+"""
+
+import re
+
+WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
+KEY_WORDS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
+PATTERN_WORDS = re.compile(r"(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*\Z")
+
+NO_TENANT = "_"
+"""The first word of a routing key that carries no tenant's business."""
+
+PLUGIN_PREFIX = "plugin-"
+SYSTEM_PLUGIN = "plugin-system"
+"""The plugin id under which the broker itself speaks."""
+
+RESERVED_PLUGINS = frozenset({SYSTEM_PLUGIN, "plugin-plexica", "plugin-broker"})
+
+
+def _check(kind: str, value: str, pattern: re.Pattern[str], longest: int, expected: str) -> str:
+    if len(value) > longest:
+        raise ValueError(f"{kind} '{value[:longest]}...' has {len(value)} characters, at most {longest} are allowed")
+    if not pattern.match(value):
+        raise ValueError(f"{kind} '{value}' is not valid: expected {expected}")
+    return value
+
+
+def check_tenant(value: str) -> str:
+    """A tenant: lower-case words joined by hyphens, 1 to 40 characters."""
+    return _check("tenant", value, WORDS, 40, "lower-case words joined by hyphens, e.g. 'acme-corp'")
+
+
+def check_plugin_id(value: str) -> str:
+    """A plugin's full id: ``plugin-`` and lower-case words joined by single hyphens, at most 64 characters."""
+    expected = "'plugin-' followed by lower-case words joined by single hyphens, e.g. 'plugin-crm'"
+    _check("plugin id", value, WORDS, 64, expected)
+    if not value.startswith(PLUGIN_PREFIX):
+        raise ValueError(f"plugin id '{value}' is not valid: expected {expected}")
+    return value
+
+
+def check_service_name(value: str) -> str:
+    """A service: ``{plugin's short name}.{resource}``, exactly one dot, e.g. ``crm.contacts``."""
+    expected = "'{plugin name}.{resource}' with exactly one dot, e.g. 'crm.contacts'"
+    owner, dot, resource = value.partition(".")
+    if not dot or not WORDS.match(owner) or not WORDS.match(resource):
+        raise ValueError(f"service name '{value}' is not valid: expected {expected}")
+    if len(owner) > 64 - len(PLUGIN_PREFIX) or len(resource) > 64:
+        raise ValueError(f"service name '{value[:80]}' is too long: plugin name and resource have at most 57 and 64")
+    return value
+
+
+def check_namespace(value: str) -> str:
+    """A namespace of shared data: words joined by dots, at most 80 characters, e.g. ``crm.cache``."""
+    return _check("namespace", value, KEY_WORDS, 80, "words of [A-Za-z0-9_-] joined by dots, e.g. 'crm.cache'")
+
+
+def check_key(value: str) -> str:
+    """A key of shared data: words joined by dots, at most 120 characters, e.g. ``contact_count``."""
+    return _check("key", value, KEY_WORDS, 120, "words of [A-Za-z0-9_-] joined by dots, e.g. 'contact_count'")
+
+
+def check_event_key(value: str) -> str:
+    """An event's key: at least two words joined by dots, the first the publishing plugin's short name."""
+    expected = "words joined by dots that begin with the plugin's name, e.g. 'crm.events.contact.created'"
+    _check("event key", value, KEY_WORDS, 200, expected)
+    if "." not in value:
+        raise ValueError(f"event key '{value}' is not valid: expected {expected}")
+    return value
+
+
+def check_pattern(value: str) -> str:
+    """A subscription's pattern: an event key in which ``*`` is one word and ``#`` any number of words."""
+    expected = "words joined by dots, '*' for one word, '#' for any number, e.g. 'crm.events.#'"
+    return _check("pattern", value, PATTERN_WORDS, 200, expected)
+
+
+def check_subscription(value: str) -> str:
+    """A subscription's name: lower-case words joined by hyphens, at most 60 characters."""
+    return _check("subscription", value, WORDS, 60, "lower-case words joined by hyphens, e.g. 'welcome-mail'")
+
+
+def check_instance(value: str) -> str:
+    """An instance id: lower-case words joined by hyphens, at most 32 characters."""
+    return _check("instance", value, WORDS, 32, "lower-case letters, digits and hyphens")
+
+
+def short_name(plugin_id: str) -> str:
+    """``crm`` for ``plugin-crm``: the first word of its services, events and namespaces."""
+    return plugin_id.removeprefix(PLUGIN_PREFIX)
+
+
+def owner_of(name: str) -> str:
+    """The id of the plugin that owns a service, an event key or a namespace by its first word."""
+    return PLUGIN_PREFIX + name.partition(".")[0]
+
+
+def subscription_name(handler_name: str) -> str:
+    """The subscription a handler gets when its author names none: its own name with hyphens.
+
+    >>> subscription_name("_welcome_new__contact")
+    'welcome-new-contact'
+    """
+    return "-".join(re.findall(r"[a-z0-9]+", handler_name.lower()))[:60].strip("-") or "subscription"
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Whether a topic pattern admits a routing key, by the rules of AMQP 0-9-1's topic exchange (clause 3.1.3.3).
+
+    ``*`` stands for exactly one word, ``#`` for zero or more; words are split at dots and may be empty.
+    """
+    return _words_match(pattern.split("."), key.split(".") if key else [""])
+
+
+def _words_match(pattern: list[str], words: list[str]) -> bool:
+    # reachable[i]: the pattern read so far admits the first i words.
+    reachable = [True] + [False] * len(words)
+    for part in pattern:
+        if part == "#":
+            for i in range(1, len(reachable)):
+                reachable[i] = reachable[i] or reachable[i - 1]
+            continue
+        step = [False] * len(reachable)
+        for i, word in enumerate(words):
+            step[i + 1] = reachable[i] and part in ("*", word)
+        reachable = step
+    return reachable[-1]

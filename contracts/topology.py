@@ -1,0 +1,292 @@
+"""Exchanges, queues, bindings and routing keys: pure functions from names to frozen specifications.
+
+Every name that RabbitMQ sees is built here. The tenant is the first word of every routing key that carries a tenant's
+business; plugin authors never write it::
+
+    caller ── plexica.calls ──► calls.crm.contacts.1.0.0 ──► every instance of that version competes
+              key acme-corp.crm.contacts.1.0.0
+    callee ── plexica.replies ─► replies.plugin-analytics.7f3a ──► the caller
+              key plugin-analytics.7f3a
+
+    plugin ── plexica.events ──► events.plugin-marketing.welcome ──► every instance shares the subscription
+              key acme-corp.crm.events.contact.created
+                    handler fails │ publish again with a delay       after the last attempt
+                                  ▼                                            ▼
+              plexica.redelivery ─► delay.plugin-marketing.welcome.1     plexica.dead ─► dead.plugin-marketing
+                    ▲                       │ TTL runs out
+                    └───────────────────────┘ key plugin-marketing.welcome, back to events.plugin-marketing.welcome
+
+    broker ── plexica.data ────► change events of shared data, key acme-corp.crm.cache.contact_count
+    broker ── plexica.registry ► instance.{plugin}.{instance}: announcements, key _.service.registered.crm.contacts
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.names import NO_TENANT, SYSTEM_PLUGIN
+
+CALL_QUEUE_LENGTH = 10_000
+INSTANCE_QUEUE_LENGTH = 10_000
+IDLE_QUEUE_SECONDS = 600.0
+DELIVERY_LIMIT = 20
+"""How often RabbitMQ hands out one event before it is a poison message; explicit, since 4.0 brought a default."""
+
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+DEFAULT_EXCHANGE = ""
+
+RETRY_DELAYS_SECONDS = (1.0, 5.0, 30.0, 300.0)
+"""How long an event waits before its second, third, fourth and fifth attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable topic exchange."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue as it is declared. Seconds are floats; the transport turns them into RabbitMQ's milliseconds.
+
+    Attributes:
+        kind: ``classic`` or ``quorum``; always durable, unless ``exclusive``.
+        exclusive: Belongs to one connection and goes with it.
+        message_ttl_seconds: How long a message may stay before it is dead lettered.
+        expires_seconds: The queue is deleted after so long without a consumer.
+        max_length: How many ready messages it holds; ``overflow`` says what happens beyond.
+        delivery_limit: Quorum only: a message delivered more often than this is dead lettered.
+        dead_letter_exchange: Where rejected, expired and poison messages go.
+        dead_letter_routing_key: The routing key they get; their own when None.
+        dead_letter_at_least_once: Quorum only: dead lettering itself waits for confirms.
+        single_active_consumer: One consumer at a time gets messages.
+    """
+
+    name: str
+    kind: Literal["classic", "quorum"] = "classic"
+    exclusive: bool = False
+    message_ttl_seconds: float | None = None
+    expires_seconds: float | None = None
+    max_length: int | None = None
+    overflow: Literal["drop-head", "reject-publish"] | None = None
+    delivery_limit: int | None = None
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    dead_letter_at_least_once: bool = False
+    single_active_consumer: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Binding:
+    """A queue hears an exchange's messages whose routing key the pattern ``routing_key`` admits."""
+
+    queue: str
+    exchange: str
+    routing_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All names of one bus in one vhost.
+
+    Attributes:
+        prefix: Stands before every exchange and queue, so that several buses can live in one vhost; usually empty.
+    """
+
+    prefix: str = ""
+
+    # Exchanges
+
+    @property
+    def calls(self) -> str:
+        """Where calls are published, key ``{tenant}.{service}.{version}``."""
+        return f"{self.prefix}plexica.calls"
+
+    @property
+    def replies(self) -> str:
+        """Where replies are published, key ``{plugin}.{instance}``."""
+        return f"{self.prefix}plexica.replies"
+
+    @property
+    def events(self) -> str:
+        """Where plugins publish events, key ``{tenant}.{event key}``."""
+        return f"{self.prefix}plexica.events"
+
+    @property
+    def data(self) -> str:
+        """Where the broker announces changes of shared data, key ``{tenant}.{namespace}.{key}``."""
+        return f"{self.prefix}plexica.data"
+
+    @property
+    def registry(self) -> str:
+        """Where the broker announces registrations, dependencies, installations and presence."""
+        return f"{self.prefix}plexica.registry"
+
+    @property
+    def cancel(self) -> str:
+        """Where a caller takes a call back, key ``{callee plugin}``."""
+        return f"{self.prefix}plexica.cancel"
+
+    @property
+    def redelivery(self) -> str:
+        """Where events wait for another attempt, key ``{plugin}.{subscription}[.{step}]``."""
+        return f"{self.prefix}plexica.redelivery"
+
+    @property
+    def dead(self) -> str:
+        """Where messages go that nobody could handle, key ``{plugin}.{subscription}``."""
+        return f"{self.prefix}plexica.dead"
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every exchange of the bus, in the order in which they are declared."""
+        names = (self.calls, self.replies, self.events, self.data, self.registry)
+        return tuple(Exchange(name) for name in (*names, self.cancel, self.redelivery, self.dead))
+
+    def exchange_kind(self, exchange: str) -> str:
+        """The exchange's name without the prefix, e.g. ``plexica.calls``: what a receiver's rule hangs on."""
+        return exchange.removeprefix(self.prefix)
+
+    # Queues
+
+    def call_queue(self, service: str, version: str) -> Queue:
+        """The queue of one service version; all instances of the version compete on it.
+
+        A full queue rejects the publish, so that the caller hears of it at once.
+        """
+        return Queue(
+            name=f"{self.prefix}calls.{service}.{version}",
+            max_length=CALL_QUEUE_LENGTH,
+            overflow="reject-publish",
+            expires_seconds=IDLE_QUEUE_SECONDS,
+        )
+
+    def reply_queue(self, plugin: str, instance: str) -> Queue:
+        """The one queue on which an instance receives the replies to all its calls."""
+        return Queue(name=f"{self.prefix}replies.{plugin}.{instance}", expires_seconds=IDLE_QUEUE_SECONDS)
+
+    def instance_queue(self, plugin: str, instance: str) -> Queue:
+        """What only this instance hears: announcements, watched data, broadcasts. Bounded: the oldest are dropped."""
+        return Queue(
+            name=f"{self.prefix}instance.{plugin}.{instance}",
+            max_length=INSTANCE_QUEUE_LENGTH,
+            overflow="drop-head",
+            expires_seconds=IDLE_QUEUE_SECONDS,
+        )
+
+    def event_queue(self, plugin: str, subscription: str) -> Queue:
+        """The durable queue of a subscription. No maximal length: one full subscriber would nack every publisher."""
+        return Queue(
+            name=f"{self.prefix}events.{plugin}.{subscription}",
+            kind="quorum",
+            delivery_limit=DELIVERY_LIMIT,
+            dead_letter_exchange=self.dead,
+            dead_letter_routing_key=f"{plugin}.{subscription}",
+            dead_letter_at_least_once=True,
+        )
+
+    def delay_queue(self, plugin: str, subscription: str, step: int) -> Queue:
+        """Where an event waits before attempt ``step + 1``; what runs out returns to its subscription."""
+        return Queue(
+            name=f"{self.prefix}delay.{plugin}.{subscription}.{step}",
+            kind="quorum",
+            message_ttl_seconds=RETRY_DELAYS_SECONDS[step - 1] * 2,
+            delivery_limit=DELIVERY_LIMIT,
+            dead_letter_exchange=self.redelivery,
+            dead_letter_routing_key=f"{plugin}.{subscription}",
+            dead_letter_at_least_once=True,
+        )
+
+    def dead_queue(self, plugin: str) -> Queue:
+        """Where a plugin's dead letters wait for an operator."""
+        return Queue(name=f"{self.prefix}dead.{plugin}", kind="quorum", delivery_limit=DELIVERY_LIMIT)
+
+    def lock_queue(self) -> Queue:
+        """The exclusive queue whose holder is the broker of this bus."""
+        return Queue(name=f"{self.prefix}broker.lock", exclusive=True)
+
+    # Routing keys
+
+    def call_key(self, tenant: str, service: str, version: str) -> str:
+        """The routing key of a call."""
+        return f"{tenant}.{service}.{version}"
+
+    def reply_key(self, plugin: str, instance: str) -> str:
+        """The routing key of every reply to an instance; it travels as ``reply_to``."""
+        return f"{plugin}.{instance}"
+
+    def tenant_key(self, tenant: str, key: str) -> str:
+        """The routing key of an event, or of a change of shared data."""
+        return f"{tenant}.{key}"
+
+    # Sets of what belongs together
+
+    def system_bindings(self, service: str, version: str) -> tuple[Binding, ...]:
+        """The broker's own services are bound once for all tenants, and for messages without one."""
+        queue = self.call_queue(service, version).name
+        return (Binding(queue, self.calls, self.call_key("*", service, version)),)
+
+    def call_binding(self, tenant: str, service: str, version: str) -> Binding:
+        """A service version answers for a tenant in which it is installed."""
+        return Binding(self.call_queue(service, version).name, self.calls, self.call_key(tenant, service, version))
+
+    def instance_queues(self, plugin: str, instance: str) -> tuple[Queue, Queue]:
+        """The two queues of an instance: replies and announcements."""
+        return self.reply_queue(plugin, instance), self.instance_queue(plugin, instance)
+
+    def instance_bindings(self, plugin: str, instance: str) -> tuple[Binding, ...]:
+        """An instance hears its replies and every announcement of the registry."""
+        replies, own = self.instance_queues(plugin, instance)
+        return (
+            Binding(replies.name, self.replies, self.reply_key(plugin, instance)),
+            Binding(own.name, self.registry, "#"),
+        )
+
+    def subscription_queues(self, plugin: str, subscription: str) -> tuple[Queue, ...]:
+        """A subscription's queue, and one for each delay before another attempt."""
+        steps = range(1, len(RETRY_DELAYS_SECONDS) + 1)
+        delays = (self.delay_queue(plugin, subscription, step) for step in steps)
+        return (self.event_queue(plugin, subscription), *delays)
+
+    def subscription_bindings(self, plugin: str, subscription: str) -> tuple[Binding, ...]:
+        """The way of a failed event: into a delay, and back to its own subscription."""
+        own = Binding(self.event_queue(plugin, subscription).name, self.redelivery, f"{plugin}.{subscription}")
+        steps = range(1, len(RETRY_DELAYS_SECONDS) + 1)
+        delays = (
+            Binding(
+                self.delay_queue(plugin, subscription, step).name, self.redelivery, f"{plugin}.{subscription}.{step}"
+            )
+            for step in steps
+        )
+        return (own, *delays)
+
+    def dead_binding(self, plugin: str) -> Binding:
+        """A plugin's dead letters come to its own queue."""
+        return Binding(self.dead_queue(plugin).name, self.dead, f"{plugin}.#")
+
+
+# Keys of announcements on ``plexica.registry``
+
+
+def service_announcement(change: Literal["registered", "deregistered", "status"], service: str) -> str:
+    """``_.service.registered.crm.contacts``."""
+    return f"{NO_TENANT}.service.{change}.{service}"
+
+
+def presence_announcement(service: str) -> str:
+    """``_.presence.crm.contacts``: the last instance of a version went."""
+    return f"{NO_TENANT}.presence.{service}"
+
+
+def dependency_announcement(plugin: str) -> str:
+    """``_.dependency.declared.plugin-analytics``."""
+    return f"{NO_TENANT}.dependency.declared.{plugin}"
+
+
+def plugin_announcement(tenant: str, change: Literal["installed", "uninstalled", "upgraded"], plugin: str) -> str:
+    """``acme-corp.plugin.installed.plugin-crm``."""
+    return f"{tenant}.plugin.{change}.{plugin}"
+
+
+def connection_name(plugin: str, instance: str, role: str) -> str:
+    """``plugin-crm/7f3a/publish``: RabbitMQ's management page then reads like the registry."""
+    return f"{plugin or SYSTEM_PLUGIN}/{instance}/{role}"

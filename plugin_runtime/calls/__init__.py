@@ -1,0 +1,1 @@
+"""Calls: see the modules."""
