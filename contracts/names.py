@@ -13,6 +13,9 @@ WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 KEY_WORDS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
 PATTERN_WORDS = re.compile(r"(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*\Z")
 
+LONGEST_PLUGIN = 64
+LONGEST_RESOURCE = 64
+
 NO_TENANT = "_"
 """The first word of a routing key that carries no tenant's business."""
 
@@ -39,7 +42,7 @@ def check_tenant(value: str) -> str:
 def check_plugin_id(value: str) -> str:
     """A plugin's full id: ``plugin-`` and lower-case words joined by single hyphens, at most 64 characters."""
     expected = "'plugin-' followed by lower-case words joined by single hyphens, e.g. 'plugin-crm'"
-    _check("plugin id", value, WORDS, 64, expected)
+    _check("plugin id", value, WORDS, LONGEST_PLUGIN, expected)
     if not value.startswith(PLUGIN_PREFIX):
         raise ValueError(f"plugin id '{value}' is not valid: expected {expected}")
     return value
@@ -51,7 +54,7 @@ def check_service_name(value: str) -> str:
     owner, dot, resource = value.partition(".")
     if not dot or not WORDS.match(owner) or not WORDS.match(resource):
         raise ValueError(f"service name '{value}' is not valid: expected {expected}")
-    if len(owner) > 64 - len(PLUGIN_PREFIX) or len(resource) > 64:
+    if len(owner) > LONGEST_PLUGIN - len(PLUGIN_PREFIX) or len(resource) > LONGEST_RESOURCE:
         raise ValueError(f"service name '{value[:80]}' is too long: plugin name and resource have at most 57 and 64")
     return value
 

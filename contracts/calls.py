@@ -1,0 +1,192 @@
+"""A call and its reply: what is asked of an endpoint, and what comes back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from contracts.errors import CodedError, InvalidRequestError
+from contracts.wire import describe
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
+"""Methods that may run twice without harm (RFC 9110, 9.2.2); POST and PATCH may not."""
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+MAX_BODY_BYTES = 8 * 1024 * 1024
+FIRST_ERROR_STATUS = 400
+
+QueryValue = str | int | float | bool
+
+
+class Query(Mapping[str, str]):
+    """The query of a call: text values, repeated keys kept.
+
+    ``query["limit"]`` is the first value, ``query.all("tag")`` every value in the order sent.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, list[str]] | None = None) -> None:
+        self._values = {key: list(items) for key, items in (values or {}).items() if items}
+
+    def __getitem__(self, key: str) -> str:
+        return self._values[key][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Query({self._values!r})"
+
+    def all(self, key: str) -> list[str]:
+        """Every value sent under the key; an empty list for a key that was not sent."""
+        return list(self._values.get(key, ()))
+
+    def to_json(self) -> dict[str, list[str]]:
+        """The query as it crosses the wire."""
+        return {key: list(items) for key, items in self._values.items()}
+
+    @classmethod
+    def of(cls, values: "Mapping[str, QueryValue | list[QueryValue] | None] | Query | None") -> "Query":
+        """The query a caller means: numbers as text, true and false as such; None leaves a key out."""
+        if isinstance(values, Query):
+            return values
+        found: dict[str, list[str]] = {}
+        for key, value in (values or {}).items():
+            items = value if isinstance(value, list | tuple) else [] if value is None else [value]
+            found[key] = [_text(item) for item in items]
+        return cls(found)
+
+
+def _text(value: QueryValue) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """What a caller asks of a service. The path is as a URL's path: percent-encoded, without query."""
+
+    method: str
+    path: str
+    query: Query = field(default_factory=Query)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as it crosses the wire."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "query": self.query.to_json(),
+            "headers": dict(self.headers),
+            "body": self.body,
+        }
+
+    @classmethod
+    def from_json(cls, document: Any) -> "CallRequest":
+        """Read a request.
+
+        Raises:
+            InvalidRequestError: A field is missing or of the wrong type; the message names it.
+        """
+        if not isinstance(document, dict):
+            raise InvalidRequestError(f"a call must be a JSON object, found {describe(document)}")
+        method, path = document.get("method"), document.get("path")
+        if method not in METHODS:
+            raise InvalidRequestError(f"method must be GET, POST, PUT, PATCH or DELETE, found {describe(method)}")
+        if not isinstance(path, str):
+            raise InvalidRequestError(f"path must be text, found {describe(path)}")
+        return cls(
+            method=method,
+            path=path,
+            query=Query(_query(document.get("query"))),
+            headers=_headers(document.get("headers")),
+            body=document.get("body"),
+        )
+
+
+def _query(value: Any) -> dict[str, list[str]]:
+    found = {} if value is None else value
+    if isinstance(found, dict) and all(
+        isinstance(items, list) and all(isinstance(item, str) for item in items) for items in found.values()
+    ):
+        return found
+    raise InvalidRequestError(f"query must be an object of arrays of text, found {describe(value)}")
+
+
+def _headers(value: Any) -> dict[str, str]:
+    found = {} if value is None else value
+    if isinstance(found, dict) and all(isinstance(item, str) for item in found.values()):
+        return {key.lower(): item for key, item in found.items()}
+    raise InvalidRequestError(f"headers must be an object of text, found {describe(value)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReply:
+    """What a callee answers: a handler's status and data, or a coded error of the bus.
+
+    Attributes:
+        error: The coded error as ``{"code", "message", "details"}``; None when a handler answered, whatever its status.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    data: Any = None
+    error: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_error(cls, error: CodedError) -> "CallReply":
+        """The reply that carries a coded error."""
+        return cls(
+            status=error.status,
+            error={"code": error.code, "message": error.message, "details": error.details},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The reply as it crosses the wire."""
+        document: dict[str, Any] = {"status": self.status, "headers": dict(self.headers)}
+        if self.error is not None:
+            return {**document, "error": self.error}
+        return {**document, "data": self.data}
+
+    @classmethod
+    def from_json(cls, document: Any) -> "CallReply":
+        """Read a reply; `InvalidRequestError` if it has not the form of one."""
+        if not isinstance(document, dict) or not isinstance(document.get("status"), int):
+            raise InvalidRequestError(f"a reply must be an object with a status, found {describe(document)}")
+        error = document.get("error")
+        if error is not None and not (isinstance(error, dict) and isinstance(error.get("code"), str)):
+            raise InvalidRequestError(f"a reply's error must be an object with a code, found {describe(error)}")
+        return cls(
+            status=document["status"],
+            headers=_headers(document.get("headers")),
+            data=document.get("data"),
+            error=error,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMetadata:
+    """Who answered a call, and how long the caller waited."""
+
+    plugin: str
+    service: str
+    version: str
+    instance: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """The whole answer to a call: the handler's status, headers and data, and who gave it."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+    metadata: CallMetadata
+
+
+MessageType = Literal["call", "reply", "event", "data.set", "data.deleted", "data.expired"]

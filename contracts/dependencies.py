@@ -1,0 +1,127 @@
+"""Bodies of dependencies and lifecycle: resolve, install, uninstall, tenants and known plugins."""
+
+from pydantic import Field
+
+from contracts.manifest import Dependency, PluginManifest
+from contracts.wire import Many, PluginId, TenantId, Version, VersionRange, WireModel
+
+
+class Cause(WireModel):
+    """One error of a resolution and the chain of who asks for what, from the plugin resolved to the culprit."""
+
+    message: str
+    chain: Many[str]
+
+
+class Resolution(WireModel):
+    """Whether a plugin's dependencies are met in a tenant, and in which order to install.
+
+    Attributes:
+        errors: One sentence for each unmet requirement; equal ones are said once.
+        warnings: Likewise for optional requirements.
+        install_order: Plugin ids, dependencies first, the plugin itself last.
+        causes: For each error, its chain.
+    """
+
+    plugin_id: PluginId
+    valid: bool
+    errors: Many[str] = ()
+    warnings: Many[str] = ()
+    install_order: Many[PluginId] = ()
+    causes: Many[Cause] = ()
+
+
+class DeclareRequest(WireModel):
+    """The whole set of a plugin's dependencies; replaces what was declared, an empty list clears it."""
+
+    dependencies: Many[Dependency]
+
+
+class DependencyEdge(WireModel):
+    """One declared dependency and who declares it."""
+
+    plugin_id: PluginId
+    version: Version
+    dependency: Dependency
+
+
+class DependencyList(WireModel):
+    """Edges sorted by asker, target and service."""
+
+    edges: Many[DependencyEdge]
+
+
+class Blocker(WireModel):
+    """An installed plugin that requires another one."""
+
+    plugin_id: PluginId
+    reason: str
+
+
+class CanUninstall(WireModel):
+    """Whether a plugin may go, and who stands in the way."""
+
+    can_uninstall: bool
+    blocked_by: Many[Blocker] = ()
+
+
+class InstallRequest(WireModel):
+    """Install a plugin in the call's tenant; without ``version`` the highest known one."""
+
+    plugin_id: PluginId
+    version: VersionRange = "*"
+    force: bool = False
+
+
+class UninstallRequest(WireModel):
+    """Take a plugin out of the call's tenant."""
+
+    plugin_id: PluginId
+    force: bool = False
+    remove_data: bool = False
+
+
+class Installation(WireModel):
+    """A plugin at a version in a tenant."""
+
+    tenant: TenantId
+    plugin_id: PluginId
+    version: Version
+
+
+class InstallationList(WireModel):
+    """Installations sorted by tenant, plugin and version."""
+
+    installations: Many[Installation]
+
+
+class CreateTenantRequest(WireModel):
+    """Create a tenant; one that exists is no error."""
+
+    id: TenantId
+
+
+class TenantList(WireModel):
+    """Tenants in ascending order."""
+
+    tenants: Many[TenantId]
+
+
+class PublishManifestRequest(WireModel):
+    """Make a plugin known before any instance of it runs."""
+
+    manifest: PluginManifest
+
+
+class KnownPlugin(WireModel):
+    """A plugin version that the broker knows."""
+
+    id: PluginId
+    version: Version
+    name: str = Field(max_length=100)
+
+
+class PluginList(WireModel):
+    """Known plugins sorted by id, then version."""
+
+    plugins: Many[KnownPlugin]

@@ -1,0 +1,217 @@
+"""Bodies of the registry: register, heartbeat, deregister, discover, and what is announced."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from contracts.manifest import Dependency, Endpoint, Metadata, PluginManifest
+from contracts.wire import (
+    InstanceId,
+    Many,
+    Pattern,
+    PluginId,
+    ServiceName,
+    ServiceVersion,
+    SubscriptionName,
+    TenantId,
+    Version,
+    WireModel,
+)
+
+PROTOCOL = 1
+"""The version of this protocol; broker and runtime must agree on it."""
+
+ServiceStatus = Literal["HEALTHY", "DEGRADED", "UNAVAILABLE"]
+InstanceStatus = Literal["HEALTHY", "DEGRADED"]
+
+REGISTRY_SERVICE = "system.registry"
+TENANTS_SERVICE = "system.tenants"
+PLUGINS_SERVICE = "system.plugins"
+DEPENDENCIES_SERVICE = "system.dependencies"
+DATA_SERVICE = "system.data"
+SYSTEM_VERSION = "1.0.0"
+"""The version of the broker's own services."""
+
+
+class Subscription(WireModel):
+    """What a plugin wants to hear.
+
+    Attributes:
+        source: ``events`` for what plugins publish, ``data`` for changes of shared data.
+        pattern: An event key, or ``{namespace}.{key}``, with ``*`` and ``#``.
+        broadcast: Every instance gets its own copy, and none while it is away.
+    """
+
+    name: SubscriptionName
+    source: Literal["events", "data"]
+    pattern: Pattern
+    broadcast: bool = False
+
+
+class RegisterRequest(WireModel):
+    """An instance of a plugin introduces itself.
+
+    Attributes:
+        protocol: The runtime's `PROTOCOL`.
+        runtime_version: The installed version of the distribution (PEP 440); judged by the broker.
+        tenants: Where it would like to be installed; only acted on where ``PLEXICA_AUTO_INSTALL`` is on.
+        strict: Refuse to start when a required dependency is missing, rather than start DEGRADED.
+    """
+
+    protocol: int
+    runtime_version: str
+    instance_id: InstanceId
+    manifest: PluginManifest
+    subscriptions: Many[Subscription] = ()
+    tenants: Many[TenantId] = ()
+    strict: bool = False
+
+
+class ServiceRecord(WireModel):
+    """A version of a service as discovery shows it.
+
+    Attributes:
+        id: ``{service}@{version}``.
+        instances: How many instances of it hold a lease.
+        last_seen_at: Seconds since the epoch when one of them was last heard.
+    """
+
+    id: str
+    plugin_id: PluginId
+    service_name: ServiceName
+    version: ServiceVersion
+    status: ServiceStatus
+    endpoints: Many[Endpoint] = ()
+    metadata: Metadata = Metadata()
+    base_url: str | None = None
+    instances: int = 0
+    last_seen_at: float | None = None
+
+
+class TenantView(WireModel):
+    """What an instance must know of one tenant to call its dependencies: every installed version of each service."""
+
+    tenant: TenantId
+    services: Many[ServiceRecord] = ()
+
+
+class RegisterAnswer(WireModel):
+    """What an instance needs to begin: its queues exist and are bound when this is sent.
+
+    Attributes:
+        lease_seconds: Without a heartbeat for so long, the instance counts as gone.
+        heartbeat_seconds: How often to send one.
+        call_queues: Service name to queue.
+        subscription_queues: Subscription name to queue, for those that are not broadcasts.
+        tenants: Where the plugin is installed at this version.
+        views: The services it declares as dependencies, for each of those tenants.
+        revision: The registry's revision; announcements count on from here.
+        status: DEGRADED when a required dependency is missing in some tenant.
+        reasons: Why, in the resolver's words.
+    """
+
+    instance_id: InstanceId
+    lease_seconds: float
+    heartbeat_seconds: float
+    reply_queue: str
+    instance_queue: str
+    call_queues: dict[str, str]
+    subscription_queues: dict[str, str]
+    tenants: Many[TenantId]
+    views: Many[TenantView]
+    revision: int
+    status: InstanceStatus = "HEALTHY"
+    reasons: Many[str] = ()
+
+
+class ServiceRegistration(WireModel):
+    """The guide's registration of one service; what is not given comes from the plugin's manifest."""
+
+    instance_id: InstanceId
+    service_name: ServiceName
+    version: ServiceVersion | None = None
+    endpoints: Many[Endpoint] | None = None
+    metadata: dict[str, Any] | None = None
+    base_url: str | None = Field(default=None, max_length=500)
+
+
+class Heartbeat(WireModel):
+    """An instance is alive; ``load`` is the number of calls it runs now."""
+
+    instance_id: InstanceId
+    status: InstanceStatus = "HEALTHY"
+    load: Annotated[int, Field(ge=0)] = 0
+
+
+class HeartbeatAnswer(WireModel):
+    """The lease is renewed, or, with ``known`` false, the instance must register again."""
+
+    known: bool
+    lease_seconds: float
+    revision: int
+
+
+class DeregisterRequest(WireModel):
+    """An instance goes, or takes one service back; ``all`` takes every instance's."""
+
+    instance_id: InstanceId
+    service_name: ServiceName | None = None
+    all: bool = False
+
+
+class ServiceList(WireModel):
+    """A page of services, sorted by name, then version."""
+
+    services: Many[ServiceRecord]
+    count: int
+
+
+class ServiceAnnouncement(WireModel):
+    """On ``_.service.{registered,deregistered,status}.{service}``: the service as it is now."""
+
+    change: Literal["registered", "deregistered", "status"]
+    revision: int
+    service: ServiceRecord
+    instance_id: InstanceId | None = None
+
+
+class PresenceAnnouncement(WireModel):
+    """On ``_.presence.{service}``: the last instance of a version went without saying so."""
+
+    revision: int
+    service_name: ServiceName
+    version: ServiceVersion
+
+
+class DependencyAnnouncement(WireModel):
+    """On ``_.dependency.declared.{plugin}``: the whole set that the plugin declares now."""
+
+    revision: int
+    plugin_id: PluginId
+    version: Version
+    dependencies: Many[Dependency]
+
+
+class PluginAnnouncement(WireModel):
+    """On ``{tenant}.plugin.{installed,uninstalled,upgraded}.{plugin}``."""
+
+    change: Literal["installed", "uninstalled", "upgraded"]
+    revision: int
+    tenant: TenantId
+    plugin_id: PluginId
+    version: Version
+
+
+Announcement = ServiceAnnouncement | PresenceAnnouncement | DependencyAnnouncement | PluginAnnouncement
+
+ANNOUNCEMENTS: dict[str, type[Announcement]] = {
+    "service.registered": ServiceAnnouncement,
+    "service.deregistered": ServiceAnnouncement,
+    "service.status": ServiceAnnouncement,
+    "presence": PresenceAnnouncement,
+    "dependency.declared": DependencyAnnouncement,
+    "plugin.installed": PluginAnnouncement,
+    "plugin.uninstalled": PluginAnnouncement,
+    "plugin.upgraded": PluginAnnouncement,
+}
+"""Message type -> body, for everything on ``plexica.registry``."""

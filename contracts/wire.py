@@ -1,0 +1,153 @@
+"""The base of every JSON body: frozen, strict, camelCase on the wire, and its errors as dotted paths."""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from contracts.errors import InvalidRequestError, did_you_mean
+from contracts.names import (
+    check_event_key,
+    check_instance,
+    check_key,
+    check_namespace,
+    check_pattern,
+    check_plugin_id,
+    check_service_name,
+    check_subscription,
+    check_tenant,
+)
+from contracts.versions import check_range, check_service_version, check_version
+
+LONGEST_QUOTE = 60
+
+Item = TypeVar("Item")
+
+Many = Annotated[tuple[Item, ...], Field(strict=False)]
+"""A JSON array; its items stay strict."""
+
+TenantId = Annotated[str, AfterValidator(check_tenant)]
+PluginId = Annotated[str, AfterValidator(check_plugin_id)]
+ServiceName = Annotated[str, AfterValidator(check_service_name)]
+InstanceId = Annotated[str, AfterValidator(check_instance)]
+SubscriptionName = Annotated[str, AfterValidator(check_subscription)]
+EventKey = Annotated[str, AfterValidator(check_event_key)]
+Pattern = Annotated[str, AfterValidator(check_pattern)]
+Namespace = Annotated[str, AfterValidator(check_namespace)]
+DataKey = Annotated[str, AfterValidator(check_key)]
+Version = Annotated[str, AfterValidator(check_version)]
+ServiceVersion = Annotated[str, AfterValidator(check_service_version)]
+VersionRange = Annotated[str, AfterValidator(check_range)]
+
+
+class WireModel(BaseModel):
+    """A body as it crosses the wire: unknown fields, wrong types and coercions are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        strict=True,
+    )
+
+    @classmethod
+    def parse(cls, body: object) -> Self:
+        """Read a decoded JSON body.
+
+        Raises:
+            InvalidRequestError: The message names each field by its dotted path; details: ``errors``.
+        """
+        if not isinstance(body, dict):
+            raise InvalidRequestError(f"the body must be a JSON object, found {describe(body)}")
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            problems = explain(error, cls)
+            text = "; ".join(f"{path}: {message}" for path, message in problems)
+            details = [{"path": path, "message": message} for path, message in problems]
+            raise InvalidRequestError(text, errors=details) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The body as JSON values, in camelCase."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def describe(value: object) -> str:
+    """A JSON value as an error message names it: its JSON type and, where short, itself.
+
+    >>> describe("x"), describe(None), describe([1, 2])
+    ("text 'x'", 'null', 'an array')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"text '{value if len(value) <= LONGEST_QUOTE else value[: LONGEST_QUOTE - 3] + '...'}'"
+    if isinstance(value, int | float):
+        return f"number {value}"
+    return "an array" if isinstance(value, list | tuple) else "an object" if isinstance(value, dict) else repr(value)
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
+    """Pydantic's errors as ``(dotted path, sentence)``, naming what was found and, for unknown keys, what was meant."""
+    return [
+        (".".join(str(part) for part in found["loc"]), _sentence(found, model))
+        for found in error.errors(include_url=False)
+    ]
+
+
+_PLAIN: dict[str, str] = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "tuple_type": "must be an array",
+    "list_type": "must be an array",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+_LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "string_too_long": lambda limits: f"must have at most {limits['max_length']} characters",
+    "string_too_short": lambda limits: f"must have at least {limits['min_length']} character",
+    "too_short": lambda limits: f"must have at least {limits['min_length']} item",
+    "too_long": lambda limits: f"must have at most {limits['max_length']} items",
+    "greater_than": lambda limits: f"must be greater than {limits['gt']:g}",
+    "greater_than_equal": lambda limits: f"must be at least {limits['ge']:g}",
+    "less_than_equal": lambda limits: f"must be at most {limits['le']:g}",
+    "literal_error": lambda limits: f"must be {limits['expected']}",
+}
+
+
+def _sentence(found: Any, model: type[BaseModel]) -> str:
+    kind = found["type"]
+    if kind == "extra_forbidden":
+        return "unknown key" + did_you_mean(str(found["loc"][-1]), _known_keys(model))
+    if kind == "missing":
+        return _PLAIN[kind]
+    if kind == "value_error":
+        return str(found["ctx"]["error"])
+    limits = _LIMITS.get(kind)
+    text = limits(found["ctx"]) if limits else _PLAIN.get(kind, found["msg"])
+    if kind in {"string_too_long", "too_long"}:
+        return f"{text}, found {len(found['input'])}"
+    return f"{text}, found {describe(found['input'])}"
+
+
+def _known_keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        yield info.alias or name
+        for inner in _models_in(info.annotation):
+            yield from _known_keys(inner)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
