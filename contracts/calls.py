@@ -95,7 +95,7 @@ class CallRequest:
         if not isinstance(document, dict):
             raise InvalidRequestError(f"a call must be a JSON object, found {describe(document)}")
         method, path = document.get("method"), document.get("path")
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             raise InvalidRequestError(f"method must be GET, POST, PUT, PATCH or DELETE, found {describe(method)}")
         if not isinstance(path, str):
             raise InvalidRequestError(f"path must be text, found {describe(path)}")

@@ -49,7 +49,8 @@ def decode(body: bytes) -> Any:
         MalformedMessageError: It is not UTF-8 JSON; the message says where, and how the body begins.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        # Decoded here: json.loads would guess UTF-16 and UTF-32 from bytes, which RFC 8259, 8.1 rules out.
+        return json.loads(str(body, "utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         start = bytes(body[:_QUOTED_BYTES]).decode("utf-8", "replace")
         raise MalformedMessageError(f"the body is not JSON: {error}; it begins with '{start}'") from error

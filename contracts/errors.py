@@ -22,6 +22,7 @@ The tree is grouped by who must act::
     │   └── MalformedMessageError
     └── StartError                the operator of our processes
         ├── InvalidUrlError
+        ├── NotRunningError
         └── BrokerLockedError
 
 What crosses the wire is a code, a message and data: never a class path, a pickle or a traceback.
@@ -326,6 +327,10 @@ class StartError(PlexicaError):
 
 class InvalidUrlError(StartError):
     """``PLEXICA_URL`` is not an address that the bus can use; the message says what is expected."""
+
+
+class NotRunningError(StartError):
+    """A plugin was asked for something that needs a connection before it was connected."""
 
 
 class BrokerLockedError(StartError):

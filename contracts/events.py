@@ -35,6 +35,11 @@ class DataChange(WireModel):
     old_revision: int | None = None
     expires_in: float | None = None
 
+    @property
+    def owner(self) -> str:
+        """The plugin id of the last writer."""
+        return self.owner_id
+
 
 def data_type(kind: ChangeKind) -> str:
     """The message type of a change: ``data.set``, ``data.deleted`` or ``data.expired``."""

@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.errors import InvalidManifestError
-from contracts.names import check_plugin_id, owner_of, short_name
+from contracts.names import PLUGIN_PREFIX, check_plugin_id, owner_of, short_name
 from contracts.wire import (
     Many,
     Namespace,
@@ -41,10 +42,18 @@ def check_path(value: str) -> str:
     if len(set(names)) != len(names):
         raise ValueError(f"path '{value}' names a parameter twice")
     for segment in segments:
-        if segment in {".", ".."}:
+        if unquote(segment) in {".", ".."}:
             raise ValueError(f"path '{value}' has a dot segment")
         if not _PARAM.match(segment) and (segment.startswith(":") or not _LITERAL.match(segment)):
             raise ValueError(f"path '{value}': segment '{segment}' is neither a literal nor a ':param'")
+    return value
+
+
+def check_base_url(value: str) -> str:
+    """An absolute HTTP address, kept for an HTTP bridge; `ValueError` says what is expected."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"baseUrl '{value}' is not a URL: expected e.g. 'http://localhost:3100'")
     return value
 
 
@@ -72,7 +81,7 @@ class Metadata(WireModel):
     model_config = ConfigDict(extra="allow")
 
     rate_limit: Annotated[int, Field(gt=0)] | None = None
-    cache_ttl: Annotated[float, Field(ge=0)] | None = Field(default=None, alias="cacheTTL")
+    cache_ttl: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(default=None, alias="cacheTTL")
 
 
 class Endpoint(WireModel):
@@ -99,7 +108,7 @@ class Service(WireModel):
     name: ServiceName
     version: ServiceVersion
     description: str | None = Field(default=None, max_length=1000)
-    base_url: str | None = Field(default=None, max_length=500)
+    base_url: Annotated[str, Field(max_length=500), AfterValidator(check_base_url)] | None = None
     endpoints: Annotated[Many[Endpoint], Field(min_length=1)]
     metadata: Metadata = Metadata()
 
@@ -163,7 +172,7 @@ class SharedNamespace(WireModel):
     namespace: Namespace
     write: Access = "any"
     read: Access = "any"
-    ttl: Annotated[float, Field(gt=0)] | None = None
+    ttl: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     value_schema: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
@@ -202,7 +211,7 @@ class PluginManifest(WireModel):
         problems: list[tuple[str, str]] = []
         manifest = None
         try:
-            manifest = cls.model_validate(document)
+            manifest = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
             problems += [found for found in explain(error, cls) if found[0]]
         problems += [found for found in broken_rules(document) if found not in problems]
@@ -226,7 +235,7 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return "manifest", dict(source)
     label = str(source)
     try:
-        document = json.loads(Path(source).read_text(encoding="utf-8"))
+        document = json.loads(Path(source).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
         raise InvalidManifestError(label, [("", f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:
@@ -234,9 +243,15 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidManifestError(label, [("", f"is not JSON: {error.msg} at {place}")]) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidManifestError(label, [("", f"is not JSON: {error}")]) from error
     if not isinstance(document, dict):
         raise InvalidManifestError(label, [("", f"must be a JSON object, found {describe(document)}")])
     return label, document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON (RFC 8259, 6)")
 
 
 # Rules that look at more than one field. They read the raw document, so that they are reported beside wrong types.
@@ -248,6 +263,8 @@ def broken_rules(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     api = document.get("api")
     if not isinstance(plugin_id, str) or not isinstance(api, Mapping):
         return
+    if not plugin_id.startswith(PLUGIN_PREFIX):
+        return  # without a proper id, who owns a name cannot be judged; the id itself is reported
     yield from _service_rules(plugin_id, _objects(api, "services"))
     yield from _dependency_rules(plugin_id, _objects(api, "dependencies"))
     for index, shared in _objects(api, "sharedData"):
@@ -294,10 +311,10 @@ def _service_rules(plugin_id: str, services: list[tuple[int, Mapping[str, Any]]]
 
 
 def _endpoint_rules(path: str, endpoints: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
-    seen: dict[tuple[object, str], str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for index, endpoint in endpoints:
         method, route = endpoint.get("method"), endpoint.get("path")
-        if not isinstance(route, str):
+        if not isinstance(method, str) or not isinstance(route, str):
             continue
         # /contacts/:id and /contacts/:name are one route: both match the same calls.
         shape = (method, re.sub(r"(?<=/):[^/]+", ":", route))
@@ -307,17 +324,19 @@ def _endpoint_rules(path: str, endpoints: list[tuple[int, Mapping[str, Any]]]) -
 
 
 def _dependency_rules(plugin_id: str, dependencies: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
-    seen: set[tuple[object, object]] = set()
+    seen: set[tuple[str, str | None]] = set()
     for index, dependency in dependencies:
         target, service = dependency.get("pluginId"), dependency.get("serviceName")
+        if not isinstance(target, str) or not isinstance(service, str | None):
+            continue
         if target == plugin_id:
             yield f"api.dependencies.{index}.pluginId", f"plugin '{plugin_id}' cannot depend on itself"
-        if isinstance(service, str) and isinstance(target, str) and "." in service and owner_of(service) != target:
+        if service is not None and "." in service and owner_of(service) != target:
             yield (
                 f"api.dependencies.{index}.serviceName",
                 f"service '{service}' belongs to '{owner_of(service)}', not to '{target}'",
             )
         if (target, service) in seen:
-            what = f"{target} {service}" if service else str(target)
+            what = f"{target} {service}" if service else target
             yield f"api.dependencies.{index}", f"dependency on {what} is listed twice"
         seen.add((target, service))

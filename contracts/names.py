@@ -116,9 +116,14 @@ def subscription_name(handler_name: str) -> str:
 def matches(pattern: str, key: str) -> bool:
     """Whether a topic pattern admits a routing key, by the rules of AMQP 0-9-1's topic exchange (clause 3.1.3.3).
 
-    ``*`` stands for exactly one word, ``#`` for zero or more; words are split at dots and may be empty.
+    ``*`` stands for exactly one word, ``#`` for zero or more; words are split at dots and may be empty. As in
+    RabbitMQ, an empty key has no word at all, so that ``#`` admits it and ``*`` does not.
     """
-    return _words_match(pattern.split("."), key.split(".") if key else [""])
+    return _words_match(_split(pattern), _split(key))
+
+
+def _split(text: str) -> list[str]:
+    return text.split(".") if text else []
 
 
 def _words_match(pattern: list[str], words: list[str]) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from contracts.errors import InvalidRequestError, did_you_mean
 from contracts.names import (
@@ -62,7 +63,7 @@ class WireModel(BaseModel):
         if not isinstance(body, dict):
             raise InvalidRequestError(f"the body must be a JSON object, found {describe(body)}")
         try:
-            return cls.model_validate(body)
+            return cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
             problems = explain(error, cls)
             text = "; ".join(f"{path}: {message}" for path, message in problems)
@@ -93,10 +94,18 @@ def describe(value: object) -> str:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
     """Pydantic's errors as ``(dotted path, sentence)``, naming what was found and, for unknown keys, what was meant."""
+    found = error.errors(include_url=False)
+    places = [item["loc"] for item in found]
     return [
-        (".".join(str(part) for part in found["loc"]), _sentence(found, model))
-        for found in error.errors(include_url=False)
+        (".".join(str(part) for part in item["loc"]), _sentence(item, model))
+        for item in found
+        if not (item["type"] == "too_short" and _has_inner(item["loc"], places))
     ]
+
+
+def _has_inner(place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
+    """Whether an error lies inside: pydantic drops a bad item and then finds the array too short."""
+    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
 
 _PLAIN: dict[str, str] = {
@@ -106,6 +115,7 @@ _PLAIN: dict[str, str] = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "finite_number": "must be a finite number",
     "tuple_type": "must be an array",
     "list_type": "must be an array",
     "dict_type": "must be an object",
@@ -127,7 +137,7 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
 def _sentence(found: Any, model: type[BaseModel]) -> str:
     kind = found["type"]
     if kind == "extra_forbidden":
-        return "unknown key" + did_you_mean(str(found["loc"][-1]), _known_keys(model))
+        return "unknown key" + did_you_mean(str(found["loc"][-1]), _keys_at(model, found["loc"][:-1]))
     if kind == "missing":
         return _PLAIN[kind]
     if kind == "value_error":
@@ -139,11 +149,18 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
     return f"{text}, found {describe(found['input'])}"
 
 
-def _known_keys(model: type[BaseModel]) -> Iterator[str]:
+def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys known at a place in the document, found by walking down the models."""
+    for part in place:
+        if isinstance(part, str):
+            annotation = next((info.annotation for key, info in _fields(model) if key == part), None)
+            model = next(_models_in(annotation), model)
+    return [key for key, _ in _fields(model)]
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, info in model.model_fields.items():
-        yield info.alias or name
-        for inner in _models_in(info.annotation):
-            yield from _known_keys(inner)
+        yield info.alias or name, info
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,0 +1,72 @@
+"""Calls that wait for their replies: correlation id to waiting caller. Pure but for the futures it resolves."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from contracts.calls import CallReply
+from contracts.errors import CodedError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply and the instance that gave it."""
+
+    reply: CallReply
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One caller that waits, and whose answer it would believe."""
+
+    callee: str
+    service: str
+    version: str
+    method: str
+    future: asyncio.Future[Answer]
+
+
+class Pending:
+    """All calls in flight of one instance, over its one reply queue."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, correlation_id: str, waiting: Waiting) -> None:
+        """A caller begins to wait."""
+        self._waiting[correlation_id] = waiting
+
+    def remove(self, correlation_id: str) -> None:
+        """A caller stopped waiting, whatever the reason. A later reply finds nobody."""
+        self._waiting.pop(correlation_id, None)
+
+    def callee_of(self, correlation_id: str | None) -> str | None:
+        """The plugin whose answer is awaited; None when nobody waits."""
+        waiting = self._waiting.get(correlation_id or "")
+        return waiting.callee if waiting else None
+
+    def answer(self, correlation_id: str, answer: Answer) -> bool:
+        """Give the caller its reply; False when nobody waits any more."""
+        waiting = self._waiting.get(correlation_id)
+        if waiting is None or waiting.future.done():
+            return False
+        waiting.future.set_result(answer)
+        return True
+
+    def fail(self, correlation_id: str, error: CodedError) -> None:
+        """End one call with an error, if it still waits."""
+        waiting = self._waiting.get(correlation_id)
+        if waiting is not None and not waiting.future.done():
+            waiting.future.set_exception(error)
+
+    def fail_version(self, service: str, version: str, error_for: Callable[[Waiting], CodedError]) -> int:
+        """End every call to a service version whose last instance went; return how many they were."""
+        hit = [item for item in self._waiting.values() if (item.service, item.version) == (service, version)]
+        hit = [item for item in hit if not item.future.done()]
+        for waiting in hit:
+            waiting.future.set_exception(error_for(waiting))
+        return len(hit)

@@ -1,0 +1,51 @@
+"""Deadlines, and what travels on to nested calls and events."""
+
+import time
+import uuid
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock after which nobody waits any more."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """The deadline so many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Seconds left; never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has passed."""
+        return self.remaining_seconds == 0.0
+
+    def earlier(self, other: "Deadline | None") -> "Deadline":
+        """The earlier of the two."""
+        return self if other is None or self.at <= other.at else other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What nested calls and events inherit.
+
+    Attributes:
+        request_id: One id for everything that one outer request set going.
+        chain: The services called so far, outermost first.
+        deadline: When the outermost caller stops waiting; None outside a call.
+    """
+
+    request_id: str | None = None
+    chain: tuple[str, ...] = ()
+    deadline: Deadline | None = None
+
+
+def new_id() -> str:
+    """A random id of 32 hexadecimal digits."""
+    return uuid.uuid4().hex

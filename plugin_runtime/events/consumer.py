@@ -1,0 +1,169 @@
+"""Events in: receive, judge, handle, and settle by the table of acknowledgement."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from contracts.codec import ATTEMPT_HEADER, EVENT_HEADER, REQUEST_HEADER, decode
+from contracts.errors import (
+    CodedError,
+    InvalidRequestError,
+    MalformedMessageError,
+    TenantNotFoundError,
+    TransportError,
+)
+from contracts.events import DataChange
+from contracts.names import matches
+from contracts.topology import Topology
+from plugin_runtime.context import Context, new_id
+from plugin_runtime.dead_letters import DeadLetters, headers_again
+from plugin_runtime.events.acknowledgement import Bury, Done, Retry, decide
+from plugin_runtime.identity import Origin, judge_event
+from plugin_runtime.incoming import Change, Event, Tenants
+from plugin_runtime.marks import SubscriptionMark
+from plugin_runtime.tasks import TaskSet
+from plugin_runtime.transport.base import Delivery, Message, Transport
+
+log = structlog.get_logger()
+
+
+class EventConsumer:
+    """Hands events and changes of shared data to one plugin's handlers."""
+
+    def __init__(
+        self, transport: Transport, topology: Topology, *, tenants: Tenants, dead_letters: DeadLetters, concurrency: int
+    ) -> None:
+        self._transport = transport
+        self._topology = topology
+        self._tenants = tenants
+        self._dead_letters = dead_letters
+        self._concurrency = concurrency
+        self._work = TaskSet("events.handle")
+
+    def for_subscription(self, mark: SubscriptionMark) -> Callable[[Delivery], None]:
+        """What the consumer of one subscription's queue calls for each delivery."""
+        room = asyncio.Semaphore(self._concurrency)
+        return lambda delivery: self._work.start(self._handle(mark, delivery, room))
+
+    async def broadcast(self, marks: list[SubscriptionMark], delivery: Delivery) -> None:
+        """Hand a broadcast to every handler whose pattern admits it; each runs once, failures are logged only."""
+        try:
+            incoming = self._receive(delivery)
+        except (CodedError, MalformedMessageError) as error:
+            log.warning("event.broadcast_refused", reason=str(error), routing_key=delivery.routing_key)
+            return
+        key = incoming.key if isinstance(incoming, Event) else f"{incoming.namespace}.{incoming.key}"
+        source = "events" if isinstance(incoming, Event) else "data"
+        for mark in marks:
+            if mark.source == source and matches(mark.pattern, key):
+                await self._run(mark, incoming)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Handle every delivery already received; after the grace, give the rest back to RabbitMQ."""
+        cancelled = await self._work.drain(grace_seconds)
+        if cancelled:
+            log.warning("event.interrupted", events=cancelled, grace_seconds=grace_seconds)
+
+    async def _handle(self, mark: SubscriptionMark, delivery: Delivery, room: asyncio.Semaphore) -> None:
+        async with room:
+            attempt = _attempt(delivery)
+            error: Exception | None
+            try:
+                incoming = self._receive(delivery)
+            except (CodedError, MalformedMessageError) as refused:
+                await self._dead_letters.bury(delivery, mark.name, refused, attempt=attempt)
+                return
+            error = await self._run(mark, incoming)
+            await self._settle(mark, delivery, error, attempt)
+
+    def _receive(self, delivery: Delivery) -> Event | Change:
+        origin = judge_event(delivery, self._topology, myself=self._transport.identity)
+        if not self._tenants.admits(origin.tenant):
+            raise TenantNotFoundError(f"this plugin is not installed in tenant '{origin.tenant}'")
+        body = decode(delivery.message.body)
+        return self._event(delivery, origin, body) if origin.type == "event" else self._change(delivery, origin, body)
+
+    def _event(self, delivery: Delivery, origin: Origin, data: Any) -> Event:
+        headers = delivery.message.headers
+        request_id = str(headers.get(REQUEST_HEADER) or new_id())
+        return Event(
+            key=origin.key,
+            data=data,
+            id=str(headers.get(EVENT_HEADER) or delivery.message.message_id),
+            publisher=origin.publisher,
+            tenant=self._tenants.client(origin.tenant, Context(request_id=request_id)),
+            attempt=_attempt(delivery),
+            published_at=delivery.message.timestamp,
+            request_id=request_id,
+        )
+
+    def _change(self, delivery: Delivery, origin: Origin, body: Any) -> Change:
+        try:
+            found = DataChange.model_validate(body)
+        except ValidationError as error:
+            raise MalformedMessageError(f"a change of shared data is malformed: {error}") from error
+        headers = delivery.message.headers
+        return Change(
+            kind=found.kind,
+            namespace=found.namespace,
+            key=found.key,
+            value=found.value,
+            value_omitted=found.value_omitted,
+            owner=found.owner_id,
+            revision=found.revision,
+            id=str(headers.get(EVENT_HEADER) or delivery.message.message_id),
+            tenant=self._tenants.client(
+                origin.tenant, Context(request_id=str(headers.get(REQUEST_HEADER) or new_id()))
+            ),
+            attempt=_attempt(delivery),
+        )
+
+    async def _run(self, mark: SubscriptionMark, incoming: Event | Change) -> Exception | None:
+        with structlog.contextvars.bound_contextvars(
+            tenant=incoming.tenant.id, subscription=mark.name, event_id=incoming.id, attempt=incoming.attempt
+        ):
+            try:
+                await mark.handler(incoming)
+            except Exception as error:
+                log.exception("event.handler_failed")
+                return error
+            log.debug("event.handled")
+            return None
+
+    async def _settle(self, mark: SubscriptionMark, delivery: Delivery, error: Exception | None, attempt: int) -> None:
+        match decide(error, attempt=attempt):
+            case Done():
+                await delivery.acknowledge()
+            case Retry() as retry:
+                await self._retry(mark, delivery, retry, attempt)
+            case Bury():
+                await self._dead_letters.bury(delivery, mark.name, error or InvalidRequestError(""), attempt=attempt)
+
+    async def _retry(self, mark: SubscriptionMark, delivery: Delivery, retry: Retry, attempt: int) -> None:
+        """Publish again with a delay, wait for the confirm, and only then acknowledge: never lost, perhaps twice."""
+        message = Message(
+            body=delivery.message.body,
+            type=delivery.message.type,
+            message_id=new_id(),
+            headers={**headers_again(delivery, self._topology), ATTEMPT_HEADER: attempt + 1},
+            expiration_seconds=retry.delay_seconds,
+            timestamp=delivery.message.timestamp or int(time.time()),
+        )
+        key = f"{self._transport.identity}.{mark.name}.{retry.step}"
+        try:
+            await self._transport.publish(message, exchange=self._topology.redelivery, routing_key=key)
+        except TransportError as failure:
+            log.warning("event.retry_not_taken", key=key, error=str(failure))
+            await delivery.reject(requeue=True)
+            return
+        log.info("event.retry_scheduled", key=key, delay_seconds=round(retry.delay_seconds, 3), attempt=attempt)
+        await delivery.acknowledge()
+
+
+def _attempt(delivery: Delivery) -> int:
+    counted = delivery.message.headers.get(ATTEMPT_HEADER, 1)
+    return (counted if isinstance(counted, int) else 1) + delivery.delivery_count

@@ -1,0 +1,82 @@
+"""Events out: published with confirm."""
+
+import time
+from typing import Any
+
+from contracts.codec import CALLER_HEADER, EVENT_HEADER, REQUEST_HEADER, TENANT_HEADER, encode
+from contracts.errors import InvalidRequestError, PermissionDeniedError
+from contracts.names import NO_TENANT, check_event_key, owner_of, short_name
+from contracts.topology import Topology
+from plugin_runtime.context import Context, new_id
+from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Transport
+
+
+class EventPublisher:
+    """Publishes one plugin's events."""
+
+    def __init__(self, transport: Transport, topology: Topology) -> None:
+        self._transport = transport
+        self._topology = topology
+
+    async def emit(
+        self,
+        tenant: str,
+        key: str,
+        data: Any,
+        *,
+        context: Context,
+        event_id: str | None = None,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> str:
+        """Publish an event and wait until RabbitMQ confirms that it has it; whether anyone listens is not said.
+
+        Args:
+            tenant: In which it happened.
+            key: E.g. ``crm.events.contact.created``; the first word is the plugin's own name.
+            data: Any JSON value, or what pydantic can turn into one.
+            context: The request that set it going.
+            event_id: Give the same id when publishing an event again after an unknown outcome.
+            timeout: Seconds to wait for the confirm.
+
+        Returns:
+            The event's id.
+
+        Raises:
+            InvalidRequestError: The key is not a key, or the data is no JSON value.
+            PermissionDeniedError: The key begins with another plugin's name.
+            UnconfirmedPublishError: No confirm in time; it may have been stored.
+            NotConnectedError: RabbitMQ is away; if the connection was lost before the confirm, it may have been stored.
+        """
+        body = encode(data)
+        self._check(tenant, key)
+        identity = event_id or new_id()
+        message = Message(
+            body=body,
+            type="event",
+            message_id=new_id(),
+            headers={
+                TENANT_HEADER: tenant,
+                CALLER_HEADER: self._transport.identity,
+                EVENT_HEADER: identity,
+                REQUEST_HEADER: context.request_id or new_id(),
+            },
+            timestamp=int(time.time()),
+        )
+        routing_key = self._topology.tenant_key(tenant, key)
+        await self._transport.publish(
+            message, exchange=self._topology.events, routing_key=routing_key, mandatory=False, timeout=timeout
+        )
+        return identity
+
+    def _check(self, tenant: str, key: str) -> None:
+        if tenant == NO_TENANT:
+            raise InvalidRequestError("Tenant ID required")
+        try:
+            check_event_key(key)
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from error
+        mine = self._transport.identity
+        if owner_of(key) != mine:
+            raise PermissionDeniedError(
+                f"{mine} may only publish events that begin with '{short_name(mine)}.', not '{key}'"
+            )

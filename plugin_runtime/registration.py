@@ -1,0 +1,178 @@
+"""How an instance becomes known: register by direct reply-to, keep the lease, deregister."""
+
+import asyncio
+import random
+import time
+from importlib.metadata import version
+from typing import Protocol
+
+import structlog
+
+from contracts.calls import CallReply, CallRequest
+from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER, decode, encode
+from contracts.errors import (
+    MalformedMessageError,
+    MissingQueueError,
+    NotConnectedError,
+    ReturnedMessageError,
+    TransportError,
+    UnconfirmedPublishError,
+    error_from_wire,
+)
+from contracts.names import NO_TENANT
+from contracts.registry import (
+    PROTOCOL,
+    REGISTRY_SERVICE,
+    SYSTEM_VERSION,
+    DeregisterRequest,
+    Heartbeat,
+    HeartbeatAnswer,
+    RegisterAnswer,
+    RegisterRequest,
+)
+from contracts.topology import Topology
+from plugin_runtime.calls.caller import Caller
+from plugin_runtime.context import new_id
+from plugin_runtime.definition import Definition
+from plugin_runtime.transport.base import Delivery, Message, Transport
+
+log = structlog.get_logger()
+
+DISTRIBUTION = "plexica-bus"
+ANSWER_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 2.0
+HEARTBEAT_ANSWER_SECONDS = 5.0
+
+
+class Registrar(Protocol):
+    """How a running instance introduces itself; the broker, which is written with the same runtime, has its own way."""
+
+    async def register(self) -> RegisterAnswer:
+        """Introduce the instance; its queues exist and are bound when this returns. Waits for the broker."""
+
+    async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
+        """Renew the lease; None where there is none to renew."""
+
+    async def deregister(self, caller: Caller) -> None:
+        """Take the instance back."""
+
+
+def runtime_version() -> str:
+    """The installed version of the distribution, which the broker judges (PEP 440)."""
+    return version(DISTRIBUTION)
+
+
+class RemoteRegistrar:
+    """Registers with the broker over RabbitMQ.
+
+    The request is published, and its answer consumed, on one channel (direct reply-to), since the instance has no
+    queue of its own yet.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        topology: Topology,
+        definition: Definition,
+        *,
+        instance: str,
+        tenants: tuple[str, ...],
+        strict: bool,
+    ) -> None:
+        self._transport = transport
+        self._topology = topology
+        self._instance = instance
+        self._request = RegisterRequest(
+            protocol=PROTOCOL,
+            runtime_version=runtime_version(),
+            instance_id=instance,
+            manifest=definition.manifest,
+            subscriptions=definition.subscriptions(),
+            tenants=tenants,
+            strict=strict,
+        )
+
+    async def register(self) -> RegisterAnswer:
+        """Register, however long the broker takes to come; every try in vain is logged.
+
+        Raises:
+            IncompatibleRuntimeError: The broker does not speak with this version of the runtime.
+            UnresolvableError: A required dependency is missing and the plugin is strict.
+            CodedError: Whatever else the broker refuses, e.g. `NameTakenError`.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._try()
+            except (
+                NotConnectedError,
+                UnconfirmedPublishError,
+                ReturnedMessageError,
+                MissingQueueError,
+                TimeoutError,
+            ) as error:
+                pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(attempt, 6)) * random.uniform(0.5, 1.0)  # noqa: S311
+                reason = "no broker answers yet" if not isinstance(error, NotConnectedError) else str(error)
+                log.info("broker.waiting", attempt=attempt, reason=reason, retry_in_seconds=round(pause, 3))
+                await asyncio.sleep(pause)
+
+    async def _try(self) -> RegisterAnswer:
+        answered: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+        def on_reply(delivery: Delivery) -> None:
+            if not answered.done() and delivery.message.correlation_id == correlation_id:
+                answered.set_result(delivery)
+
+        correlation_id = new_id()
+        key = self._topology.call_key(NO_TENANT, REGISTRY_SERVICE, SYSTEM_VERSION)
+        async with self._transport.direct_caller(on_reply) as direct, asyncio.timeout(ANSWER_SECONDS):
+            await direct.publish(self._message(correlation_id), exchange=self._topology.calls, routing_key=key)
+            delivery = await answered
+        return _read(delivery)
+
+    def _message(self, correlation_id: str) -> Message:
+        request = CallRequest(method="POST", path="/register", body=self._request.to_json())
+        return Message(
+            body=encode(request.to_json()),
+            type="call",
+            message_id=new_id(),
+            correlation_id=correlation_id,
+            headers={
+                TENANT_HEADER: NO_TENANT,
+                CALLER_HEADER: self._transport.identity,
+                REQUEST_HEADER: new_id(),
+                BUDGET_HEADER: int(ANSWER_SECONDS * 1000),
+            },
+            expiration_seconds=ANSWER_SECONDS,
+            timestamp=int(time.time()),
+        )
+
+    async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
+        """Renew the lease; `CallTimeoutError` while the broker is away."""
+        body = Heartbeat(instance_id=self._instance, load=load)
+        answer = await caller.ask(
+            NO_TENANT, REGISTRY_SERVICE, "POST", "/heartbeat", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
+        )
+        return HeartbeatAnswer.parse(answer)
+
+    async def deregister(self, caller: Caller) -> None:
+        """Say good-bye; after this the broker routes no new calls here."""
+        body = DeregisterRequest(instance_id=self._instance)
+        await caller.ask(
+            NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
+        )
+
+
+def _read(delivery: Delivery) -> RegisterAnswer:
+    try:
+        reply = CallReply.from_json(decode(delivery.message.body))
+    except MalformedMessageError as error:
+        raise TransportError(f"the broker's answer to register is malformed: {error}") from error
+    if reply.error is not None:
+        raise error_from_wire(
+            str(reply.error["code"]), str(reply.error.get("message")), reply.error.get("details") or {}, reply.status
+        )
+    if reply.status != 200:  # noqa: PLR2004 - HTTP's OK
+        raise TransportError(f"the broker's answer to register has status {reply.status}: {reply.data}")
+    return RegisterAnswer.parse(reply.data)

@@ -1,0 +1,190 @@
+"""The registry, the dependencies and the lifecycle of one tenant, as a plugin asks for them."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from contracts.dependencies import (
+    CanUninstall,
+    DeclareRequest,
+    DependencyEdge,
+    DependencyList,
+    Installation,
+    InstallationList,
+    InstallRequest,
+    KnownPlugin,
+    PluginList,
+    PublishManifestRequest,
+    Resolution,
+    TenantList,
+    UninstallRequest,
+)
+from contracts.manifest import Dependency, PluginManifest
+from contracts.names import NO_TENANT
+from contracts.registry import (
+    DEPENDENCIES_SERVICE,
+    PLUGINS_SERVICE,
+    REGISTRY_SERVICE,
+    TENANTS_SERVICE,
+    Announcement,
+    DeregisterRequest,
+    ServiceList,
+    ServiceRecord,
+    ServiceRegistration,
+)
+from plugin_runtime.calls.caller import Caller
+from plugin_runtime.context import Context, Deadline
+from plugin_runtime.data.watch import Watch, Watchers
+from plugin_runtime.discovery import ServiceDiscovery
+
+DISCOVER_SECONDS = 30.0
+
+
+class RegistryClient:
+    """Who offers what in a tenant."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        tenant: str,
+        *,
+        context: Context,
+        instance: str,
+        discovery: ServiceDiscovery,
+        watchers: Watchers[Announcement],
+    ) -> None:
+        self._caller = caller
+        self._tenant = tenant
+        self._context = context
+        self._instance = instance
+        self._discovery = discovery
+        self._watchers = watchers
+
+    async def discover(self, service: str, range_: str | None = None) -> ServiceRecord:
+        """The version that a call would go to; no message is sent for one that is known.
+
+        Raises:
+            ServiceNotFoundError: It is not installed in the tenant, or nobody serves it now.
+            VersionMismatchError: Versions are installed, but none is in the range.
+        """
+        deadline = Deadline.after(DISCOVER_SECONDS).earlier(self._context.deadline)
+        return await self._discovery.record(self._tenant, service, range_, deadline)
+
+    async def list(self, *, plugin: str | None = None, status: str | None = None) -> list[ServiceRecord]:
+        """Every service installed in the tenant, sorted by name, then version; asks the broker."""
+        query = {"pluginId": plugin, "status": status}
+        answer = await self._caller.ask(
+            self._tenant, REGISTRY_SERVICE, "GET", "/services", query=query, context=self._context
+        )
+        return list(ServiceList.parse(answer).services)
+
+    async def register(
+        self, service: str, *, base_url: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        """Offer a service of the own manifest again after `deregister`; a plugin's start does the first by itself."""
+        body = ServiceRegistration(
+            instance_id=self._instance, service_name=service, base_url=base_url, metadata=metadata
+        )
+        await self._caller.ask(NO_TENANT, REGISTRY_SERVICE, "POST", "/services", body=body, context=self._context)
+
+    async def deregister(self, service: str, *, all: bool = False) -> None:  # noqa: A002 - the operation's own word
+        """Take a service back, of this instance or of all; `ServiceNotFoundError` if it is not registered."""
+        body = DeregisterRequest(instance_id=self._instance, service_name=service, all=all)
+        await self._caller.ask(NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, context=self._context)
+
+    @contextmanager
+    def watch(self, pattern: str = "#") -> Iterator[Watch[Announcement]]:
+        """Hear announcements whose routing key the pattern admits, from the moment the context is entered.
+
+        ``with acme.registry.watch("_.service.#") as announcements: async for found in announcements: ...``
+        """
+        with self._watchers.watching(pattern) as announcements:
+            yield announcements
+
+
+class DependencyClient:
+    """What depends on what in a tenant, and what is installed there."""
+
+    def __init__(self, caller: Caller, tenant: str, *, context: Context) -> None:
+        self._caller = caller
+        self._tenant = tenant
+        self._context = context
+
+    async def declare(self, dependencies: Iterable[Dependency]) -> None:
+        """Replace this plugin's declared dependencies, and announce them; an empty list clears them."""
+        body = DeclareRequest(dependencies=tuple(dependencies))
+        await self._ask("PUT", "/dependencies", body=body)
+
+    async def resolve(self, plugin: str) -> Resolution:
+        """Whether the plugin's dependencies are met in the tenant, why not, and in which order to install."""
+        return Resolution.parse(await self._ask("POST", f"/resolve/{plugin}"))
+
+    async def dependencies(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
+        """What the plugin depends on, directly or all the way."""
+        answer = await self._ask("GET", f"/dependencies/{plugin}", query={"recursive": recursive})
+        return list(DependencyList.parse(answer).edges)
+
+    async def dependents(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
+        """Who depends on the plugin, directly or all the way."""
+        answer = await self._ask("GET", f"/dependents/{plugin}", query={"recursive": recursive})
+        return list(DependencyList.parse(answer).edges)
+
+    async def can_uninstall(self, plugin: str) -> CanUninstall:
+        """Whether no installed plugin requires it, and who does."""
+        return CanUninstall.parse(await self._ask("POST", f"/can-uninstall/{plugin}"))
+
+    async def install(self, plugin: str, version: str = "*") -> Installation:
+        """Install the highest known version in the range; installing again is no error.
+
+        Raises:
+            UnresolvableError: Dependencies are not met; the message is resolve's, details carry the whole answer.
+            PluginNotFoundError: The broker knows no such plugin, or no version in the range.
+        """
+        body = InstallRequest(plugin_id=plugin, version=version)
+        return Installation.parse(await self._ask("POST", "/install", body=body))
+
+    async def uninstall(self, plugin: str, *, force: bool = False) -> None:
+        """Take the plugin out of the tenant.
+
+        Raises:
+            StillRequiredError: Installed plugins require it, and ``force`` is not given.
+        """
+        await self._ask("POST", "/uninstall", body=UninstallRequest(plugin_id=plugin, force=force))
+
+    async def installations(self) -> list[Installation]:
+        """What is installed in the tenant, sorted by plugin and version."""
+        return list(InstallationList.parse(await self._ask("GET", "/installations")).installations)
+
+    async def _ask(self, method: str, path: str, *, body: Any = None, query: Any = None) -> Any:
+        return await self._caller.ask(
+            self._tenant, DEPENDENCIES_SERVICE, method, path, body=body, query=query, context=self._context
+        )
+
+
+class PlatformClient:
+    """Tenants and known plugins: what belongs to no single tenant."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def create_tenant(self, tenant: str) -> None:
+        """Create a tenant; one that exists is no error."""
+        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "POST", "/tenants", body={"id": tenant})
+
+    async def tenants(self) -> list[str]:
+        """Every tenant in ascending order."""
+        return list(TenantList.parse(await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "GET", "/tenants")).tenants)
+
+    async def remove_tenant(self, tenant: str, *, force: bool = False) -> None:
+        """Remove a tenant with its data; `StillRequiredError` while plugins are installed, unless ``force``."""
+        path = f"/tenants/{tenant}"
+        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "DELETE", path, query={"force": force})
+
+    async def publish_manifest(self, manifest: PluginManifest) -> None:
+        """Make a plugin version known before any instance of it runs."""
+        body = PublishManifestRequest(manifest=manifest)
+        await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "POST", "/plugins", body=body)
+
+    async def plugins(self) -> list[KnownPlugin]:
+        """Every known plugin version, sorted by id, then version."""
+        return list(PluginList.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", "/plugins")).plugins)

@@ -1,0 +1,270 @@
+"""Brings one instance of a plugin up and down, in order.
+
+start    connect -> register (queues now exist) -> consume replies and announcements -> subscriptions -> calls
+         -> heartbeats
+stop     deregister (no new calls are routed here) -> run until the call queues are empty -> cancel consumers
+         -> finish every delivery already received -> close
+"""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from contracts.errors import CodedError, PlexicaError, TransportError
+from contracts.events import DataChange
+from contracts.registry import REGISTRY_SERVICE, Announcement, RegisterAnswer, TenantView
+from contracts.topology import Topology
+from plugin_runtime.announcements import InstanceQueue
+from plugin_runtime.calls.caller import Caller
+from plugin_runtime.calls.client import CallClient
+from plugin_runtime.calls.server import CallServer
+from plugin_runtime.context import Deadline
+from plugin_runtime.data.watch import Watchers
+from plugin_runtime.dead_letters import DeadLetters
+from plugin_runtime.definition import Definition
+from plugin_runtime.discovery import RegistryView, ServiceDiscovery
+from plugin_runtime.events.consumer import EventConsumer
+from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.registration import Registrar
+from plugin_runtime.registry_client import PlatformClient
+from plugin_runtime.settings import RuntimeSettings
+from plugin_runtime.tenant import Means, TenantClient, TenantSet
+from plugin_runtime.transport.base import Consumer, Transport
+
+log = structlog.get_logger()
+
+PREFETCH_PER_WORKER = 4
+REPLY_PREFETCH = 1000
+INSTANCE_PREFETCH = 100
+QUEUE_EMPTY_POLL_SECONDS = 0.02
+
+
+class Runner:
+    """One running instance of a plugin.
+
+    Use it as ``async with``; entering waits until RabbitMQ and the broker are there and the plugin serves, leaving
+    waits until all work received is done, at most ``settings.grace_seconds``.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        transport: Transport,
+        registrar: Registrar,
+        settings: RuntimeSettings,
+        *,
+        instance: str,
+        serves_all_tenants: bool = False,
+    ) -> None:
+        definition.verify()
+        self.instance = instance
+        self.answer: RegisterAnswer | None = None
+        self._definition = definition
+        self._transport = transport
+        self._registrar = registrar
+        self._settings = settings
+        topology = Topology(settings.prefix)
+        manifest = definition.manifest
+        self._view = RegistryView()
+        discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
+        self._client = CallClient(transport, topology, instance=instance)
+        self._caller = Caller(self._client, discovery)
+        announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
+        means = Means(
+            manifest=manifest,
+            instance=instance,
+            caller=self._caller,
+            publisher=EventPublisher(transport, topology),
+            discovery=discovery,
+            data_watchers=data_watchers,
+            announcement_watchers=announcement_watchers,
+        )
+        self._tenants = TenantSet(means, everywhere=serves_all_tenants)
+        dead_letters = DeadLetters(transport, topology)
+        self._server = CallServer(
+            transport,
+            topology,
+            instance=instance,
+            routers=definition.routers(),
+            tenants=self._tenants,
+            dead_letters=dead_letters,
+            concurrency=settings.concurrency,
+        )
+        self._events = EventConsumer(
+            transport, topology, tenants=self._tenants, dead_letters=dead_letters, concurrency=settings.concurrency
+        )
+        self._own = InstanceQueue(
+            topology,
+            manifest,
+            view=self._view,
+            tenants=self._tenants,
+            events=self._events,
+            broadcasts=[mark for mark in definition.marks if mark.broadcast],
+            on_presence=self._client.on_presence,
+            announcement_watchers=announcement_watchers,
+            data_watchers=data_watchers,
+        )
+        self._call_consumers: list[Consumer] = []
+        self._event_consumers: list[Consumer] = []
+        self._inward_consumers: list[Consumer] = []
+        self._heart: asyncio.Task[None] | None = None
+        self._registering = asyncio.Lock()
+
+    @property
+    def platform(self) -> PlatformClient:
+        """Tenants and known plugins."""
+        return PlatformClient(self._caller)
+
+    def tenant(self, tenant: str) -> TenantClient:
+        """Everything the plugin can do for one tenant."""
+        return self._tenants.client(tenant)
+
+    async def __aenter__(self) -> Self:
+        """Start; what was begun is undone when starting fails."""
+        try:
+            await self.start()
+        except BaseException:
+            await self._abandon()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect, register and consume; waits for RabbitMQ and the broker, however long they take.
+
+        Raises:
+            StartError: The address or the login cannot work.
+            CodedError: The broker refuses the plugin.
+        """
+        await self._transport.open()
+        answer = await self._register()
+        await self._consume(answer)
+        self._transport.on_reconnected(self._reconnected)
+        self._heart = asyncio.create_task(self._beat(answer.heartbeat_seconds), name="heartbeat")
+        log.info(
+            "plugin.started",
+            plugin=self._definition.manifest.id,
+            version=self._definition.manifest.version,
+            instance=self.instance,
+            tenants=len(answer.tenants),
+            status=answer.status,
+            reasons=list(answer.reasons),
+        )
+
+    async def stop(self) -> None:
+        """Stop in order; work in flight is finished, at most for the grace. Idempotent."""
+        deadline = Deadline.after(self._settings.grace_seconds)
+        if self._heart is not None:
+            self._heart.cancel()
+            await asyncio.gather(self._heart, return_exceptions=True)
+            self._heart = None
+        if self.answer is not None:
+            await self._leave(deadline)
+            self.answer = None
+        await self._abandon()
+
+    async def _leave(self, deadline: Deadline) -> None:
+        answer = self.answer
+        try:
+            await self._registrar.deregister(self._caller)
+        except (CodedError, TransportError) as error:
+            log.warning("plugin.not_deregistered", reason=str(error))
+        await self._until_empty(list(answer.call_queues.values()) if answer else [], deadline)
+        for consumer in (*self._call_consumers, *self._event_consumers):
+            await consumer.cancel()
+        await self._server.drain(deadline.remaining_seconds)
+        await self._events.drain(deadline.remaining_seconds)
+        for consumer in self._inward_consumers:
+            await consumer.cancel()
+        await self._own.drain(deadline.remaining_seconds)
+        log.info("plugin.stopped", plugin=self._definition.manifest.id, instance=self.instance)
+
+    async def _abandon(self) -> None:
+        await self._client.close()
+        await self._transport.close()
+
+    async def _until_empty(self, queues: list[str], deadline: Deadline) -> None:
+        """The broker unbinds a version's queue with its last instance; what is in it by then is still run."""
+        for queue in queues:
+            with suppress(TransportError):
+                while not deadline.is_spent:
+                    depth = await self._transport.depth(queue)
+                    if depth.messages == 0 or depth.consumers > 1:
+                        break
+                    await asyncio.sleep(QUEUE_EMPTY_POLL_SECONDS)
+
+    async def _register(self) -> RegisterAnswer:
+        async with self._registering:
+            answer = await self._registrar.register()
+            services = [item.service_name for item in self._definition.manifest.api.dependencies if item.service_name]
+            self._view.reset(answer.views, services, answer.revision)
+            self._tenants.replace(answer.tenants)
+            self.answer = answer
+            if answer.status != "HEALTHY":
+                log.warning("plugin.degraded", plugin=self._definition.manifest.id, reasons=list(answer.reasons))
+            return answer
+
+    async def _reconnected(self) -> None:
+        try:
+            await self._register()
+        except PlexicaError as error:
+            log.error("plugin.not_registered_again", reason=str(error))  # noqa: TRY400 - a refusal, not a fault
+
+    async def _consume(self, answer: RegisterAnswer) -> None:
+        concurrency = self._settings.concurrency
+        # A zombie connection's consumer must not swallow replies: ours outranks it after every reconnect.
+        self._inward_consumers = [
+            await self._transport.consume(
+                answer.reply_queue,
+                self._client.on_reply,
+                prefetch=REPLY_PREFETCH,
+                role="replies",
+                outrank_zombies=True,
+            ),
+            await self._transport.consume(
+                answer.instance_queue,
+                self._own.on_delivery,
+                prefetch=INSTANCE_PREFETCH,
+                role="instance",
+                outrank_zombies=True,
+            ),
+        ]
+        for mark in self._definition.marks:
+            if not mark.broadcast:
+                queue = answer.subscription_queues[mark.name]
+                on_delivery = self._events.for_subscription(mark)
+                consumer = await self._transport.consume(queue, on_delivery, prefetch=concurrency, role=mark.name)
+                self._event_consumers.append(consumer)
+        for service, queue in answer.call_queues.items():
+            serve = self._server.for_service(service)
+            prefetch = PREFETCH_PER_WORKER * concurrency
+            consumer = await self._transport.consume(queue, serve, prefetch=prefetch, role=service)
+            self._call_consumers.append(consumer)
+
+    async def _beat(self, heartbeat_seconds: float) -> None:
+        while True:
+            await asyncio.sleep(heartbeat_seconds)
+            try:
+                answer = await self._registrar.heartbeat(self._caller, self._server.load)
+                if answer is None:
+                    continue
+                if answer.known:
+                    self._view.heard_revision(answer.revision)
+                else:
+                    log.info("plugin.registers_again", instance=self.instance)
+                    await self._register()
+            except PlexicaError as error:
+                log.warning("plugin.heartbeat_missed", reason=str(error))
+
+    async def _ask_versions(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
+        timeout = max(0.001, deadline.remaining_seconds)
+        path = f"/services/{service}/versions"
+        return TenantView.parse(await self._caller.ask(tenant, REGISTRY_SERVICE, "GET", path, timeout=timeout))

@@ -1,0 +1,116 @@
+"""A service of another plugin, as its caller holds it."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, overload
+
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.calls import CallRequest, CallResult, Query
+from contracts.errors import MalformedMessageError
+from plugin_runtime.calls.caller import Caller, QueryInput, data_of
+from plugin_runtime.context import Context
+
+Model = TypeVar("Model")
+
+
+class ServiceClient:
+    """Calls the endpoints of one service for one tenant.
+
+    Every method waits for the reply of the callee. Errors, beside those of the callee's own handler:
+
+    * `ServiceNotFoundError`: nobody serves it in the tenant; known in milliseconds, nothing was run.
+    * `VersionMismatchError`: it is there, but no installed version is in the range.
+    * `OverloadedError`: its queue is full; nothing was run.
+    * `EndpointNotFoundError`: it has no such method and path.
+    * `CallTimeoutError`: no reply by the deadline; whether the call ran is unknown.
+    * `OutcomeUnknownError`: the callee went away while it ran a POST or PATCH.
+
+    Cancelling the wait leaves the call running at the callee; its reply is dropped.
+    """
+
+    def __init__(self, caller: Caller, tenant: str, name: str, *, version: str | None, context: Context) -> None:
+        self._caller = caller
+        self._tenant = tenant
+        self._name = name
+        self._version = version
+        self._context = context
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: QueryInput = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> CallResult:
+        """Call an endpoint and return status, headers, data and metadata, whatever the status.
+
+        Args:
+            method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+            path: Percent-encoded where needed, e.g. ``/contacts/42``.
+            query: Text, numbers, booleans, or lists of them; None leaves a key out.
+            body: Any JSON value, or what pydantic can turn into one.
+            headers: The caller's own headers; names arrive in lower case.
+            timeout: Seconds to wait; 30 when None. A call made by a handler never waits longer than its own caller.
+        """
+        request = CallRequest(method=method, path=path, query=Query.of(query), headers=dict(headers or {}), body=body)
+        return await self._caller.request(
+            self._tenant, self._name, request, range_=self._version, timeout=timeout, context=self._context
+        )
+
+    @overload
+    async def get(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    @overload
+    async def get(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
+    async def get(self, path: str, *, reply: Any = None, **options: Any) -> Any:
+        """GET and return the data, as ``reply`` when a type is given; options as for `request`.
+
+        Raises:
+            RemoteError: The handler answered with a status of 400 or more.
+            MalformedMessageError: The data does not fit ``reply``.
+        """
+        return await self._data("GET", path, reply, options)
+
+    @overload
+    async def post(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    @overload
+    async def post(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
+    async def post(self, path: str, *, reply: Any = None, **options: Any) -> Any:
+        """POST and return the data; see `get`. Never run twice for one call."""
+        return await self._data("POST", path, reply, options)
+
+    @overload
+    async def put(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    @overload
+    async def put(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
+    async def put(self, path: str, *, reply: Any = None, **options: Any) -> Any:
+        """PUT and return the data; see `get`."""
+        return await self._data("PUT", path, reply, options)
+
+    @overload
+    async def patch(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    @overload
+    async def patch(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
+    async def patch(self, path: str, *, reply: Any = None, **options: Any) -> Any:
+        """PATCH and return the data; see `get`. Never run twice for one call."""
+        return await self._data("PATCH", path, reply, options)
+
+    @overload
+    async def delete(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    @overload
+    async def delete(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
+    async def delete(self, path: str, *, reply: Any = None, **options: Any) -> Any:
+        """DELETE and return the data; see `get`."""
+        return await self._data("DELETE", path, reply, options)
+
+    async def _data(self, method: str, path: str, reply: Any, options: dict[str, Any]) -> Any:
+        what = f"{method} {self._name} {path}"
+        data = data_of(await self.request(method, path, **options), what)
+        if reply is None:
+            return data
+        try:
+            return TypeAdapter(reply).validate_python(data)
+        except ValidationError as error:
+            raise MalformedMessageError(f"{what} answered data that is no {reply}: {error}") from error

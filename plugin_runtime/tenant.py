@@ -1,0 +1,108 @@
+"""The tenant's view: calls, events, data, registry and dependencies of one tenant."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.events import DataChange
+from contracts.manifest import PluginManifest
+from contracts.registry import Announcement
+from plugin_runtime.calls.caller import NO_CONTEXT, Caller
+from plugin_runtime.context import Context
+from plugin_runtime.data.client import DataClient
+from plugin_runtime.data.watch import Watchers
+from plugin_runtime.discovery import ServiceDiscovery
+from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.registry_client import DependencyClient, RegistryClient
+from plugin_runtime.service_client import ServiceClient
+from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What tenant clients work with; one for each running instance."""
+
+    manifest: PluginManifest
+    instance: str
+    caller: Caller
+    publisher: EventPublisher
+    discovery: ServiceDiscovery
+    data_watchers: Watchers[DataChange]
+    announcement_watchers: Watchers[Announcement]
+
+
+class TenantClient:
+    """Everything a plugin can do for one tenant.
+
+    Attributes:
+        id: The tenant's name, e.g. ``acme-corp``.
+        data: Values shared between the tenant's plugins.
+        registry: Who offers what.
+        dependencies: What depends on what, install and uninstall.
+    """
+
+    def __init__(self, means: Means, tenant: str, context: Context = NO_CONTEXT) -> None:
+        self.id = tenant
+        self._means = means
+        self._context = context
+        self.data = DataClient(
+            means.caller, tenant, context=context, instance=means.instance, watchers=means.data_watchers
+        )
+        self.registry = RegistryClient(
+            means.caller,
+            tenant,
+            context=context,
+            instance=means.instance,
+            discovery=means.discovery,
+            watchers=means.announcement_watchers,
+        )
+        self.dependencies = DependencyClient(means.caller, tenant, context=context)
+
+    def __repr__(self) -> str:
+        return f"<tenant {self.id}>"
+
+    def service(self, name: str, version: str | None = None) -> ServiceClient:
+        """A client of a service.
+
+        Args:
+            name: E.g. ``crm.contacts``.
+            version: An npm range; the one this plugin's manifest declares when None.
+        """
+        return ServiceClient(self._means.caller, self.id, name, version=version, context=self._context)
+
+    async def emit(
+        self, key: str, data: Any, *, event_id: str | None = None, timeout: float = PUBLISH_TIMEOUT_SECONDS
+    ) -> str:
+        """Publish an event and wait for RabbitMQ's confirm; see `EventPublisher.emit` for arguments and errors."""
+        return await self._means.publisher.emit(
+            self.id, key, data, context=self._context, event_id=event_id, timeout=timeout
+        )
+
+
+class TenantSet:
+    """The tenants in which this plugin is installed, as registration and announcements tell."""
+
+    def __init__(self, means: Means, *, everywhere: bool = False) -> None:
+        self._means = means
+        self._everywhere = everywhere
+        self._tenants: set[str] = set()
+
+    def admits(self, tenant: str) -> bool:
+        """Whether the plugin serves the tenant; the broker serves all, and messages without one."""
+        return self._everywhere or tenant in self._tenants
+
+    def replace(self, tenants: Iterable[str]) -> None:
+        """These and no others."""
+        self._tenants = set(tenants)
+
+    def add(self, tenant: str) -> None:
+        """The plugin was installed there."""
+        self._tenants.add(tenant)
+
+    def discard(self, tenant: str) -> None:
+        """The plugin was uninstalled there."""
+        self._tenants.discard(tenant)
+
+    def client(self, tenant: str, context: Context = NO_CONTEXT) -> TenantClient:
+        """The tenant as a handler sees it."""
+        return TenantClient(self._means, tenant, context)

@@ -1,0 +1,74 @@
+"""The address of RabbitMQ: what ``PLEXICA_URL`` says, parsed once."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from contracts.errors import InvalidUrlError
+
+HEARTBEAT_SECONDS = 10
+"""Short, so that both sides notice a dead connection within half a minute."""
+
+DEFAULT_LOGIN = "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where RabbitMQ is and as whom to log in.
+
+    Attributes:
+        url: The URL as it was given, with the password: it goes to the AMQP client and nowhere else.
+        shown: The URL without password and query, for people and logs.
+        login: The RabbitMQ user.
+        host: The host name or IP address.
+        heartbeat_seconds: How often an idle connection shows that it is alive.
+    """
+
+    url: str
+    shown: str
+    login: str
+    host: str
+    heartbeat_seconds: int
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Parse an ``amqp://`` or ``amqps://`` URL.
+
+        Raises:
+            InvalidUrlError: The scheme is another, or host, port or heartbeat cannot be read.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+            raise InvalidUrlError(
+                f"'{_shown(parts)}' is no address of RabbitMQ; expected amqp://user:password@host:5672/vhost"
+            )
+        return cls(
+            url=url,
+            shown=_shown(parts),
+            login=unquote(parts.username or DEFAULT_LOGIN),
+            host=parts.hostname,
+            heartbeat_seconds=_heartbeat(parts),
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether RabbitMQ runs on this machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _shown(parts: SplitResult) -> str:
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _heartbeat(parts: SplitResult) -> int:
+    given = parse_qs(parts.query).get("heartbeat", [str(HEARTBEAT_SECONDS)])[-1]
+    if not given.isdecimal():
+        raise InvalidUrlError(f"heartbeat={given} in '{_shown(parts)}' is not a number of seconds")
+    return int(given)

@@ -1,0 +1,77 @@
+"""Errors of the AMQP client, as errors of the bus: one table, and who is to blame for a closed channel."""
+
+import asyncio
+
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from pamqp.exceptions import PAMQPException
+
+from contracts.errors import MissingQueueError, NotConnectedError, PublisherRefusedError, TransportError
+from plugin_runtime.transport.base import Message
+
+# The first row whose class and fragment of RabbitMQ's text match decides. A refused vhost comes as InvalidFrameError:
+# the AMQP client did not expect Connection.Close at that point, and quotes it in its text.
+_TABLE: tuple[tuple[type[Exception], str, type[TransportError]], ...] = (
+    (ChannelNotFoundEntity, "", MissingQueueError),
+    (ChannelAccessRefused, "in exclusive use", TransportError),
+    (ChannelAccessRefused, "", PublisherRefusedError),
+    (ChannelPreconditionFailed, "user_id", PublisherRefusedError),
+    (ChannelPreconditionFailed, "", TransportError),
+    (ChannelLockedResource, "", TransportError),
+    (ProbableAuthenticationError, "", PublisherRefusedError),
+    (AuthenticationError, "", PublisherRefusedError),
+    (InvalidFrameError, "NOT_ALLOWED - vhost", MissingQueueError),
+    (InvalidFrameError, "NOT_ALLOWED - access to vhost", PublisherRefusedError),
+)
+
+CLIENT_ERRORS = (OSError, RuntimeError, StopAsyncIteration, AMQPError, PAMQPException)
+"""What the AMQP client raises: its own errors, those of the socket, and RuntimeError for what is closed already."""
+
+
+def translate(error: BaseException) -> TransportError:
+    """The error of the bus that stands for an error of the AMQP client; chain it with ``raise ... from``.
+
+    Whatever the table does not name is a lost connection.
+    """
+    text = str(error) or type(error).__name__
+    for kind, fragment, meaning in _TABLE:
+        if isinstance(error, kind) and fragment in text:
+            return meaning(text)
+    return NotConnectedError(f"the connection to RabbitMQ was lost: {text}")
+
+
+def is_refusal(error: TransportError) -> bool:
+    """Whether a failed attempt to connect will fail again: the login or the vhost was refused."""
+    return isinstance(error, PublisherRefusedError | MissingQueueError)
+
+
+def was_cancelled() -> bool:
+    """Whether the current task was asked to stop.
+
+    The AMQP client raises `asyncio.CancelledError` when a stuck connection is given up. Nobody asked for that one.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def is_to_blame(error: BaseException, message: Message, exchange: str, routing_key: str) -> bool:
+    """Whether this publish made RabbitMQ close the channel; all others in flight on it only share its fate.
+
+    AMQP does not say which publish it was, so RabbitMQ's text must name something of it.
+    """
+    text = str(error)
+    if isinstance(error, ChannelPreconditionFailed):
+        return f"user_id property set to '{message.user_id}'" in text or f"message size {len(message.body)} " in text
+    if isinstance(error, ChannelAccessRefused) and "topic '" in text:
+        return f"topic '{routing_key}' in exchange '{exchange}'" in text
+    if isinstance(error, ChannelAccessRefused) and "default exchange" in text:
+        return exchange == ""
+    return isinstance(error, ChannelNotFoundEntity | ChannelAccessRefused) and f"exchange '{exchange}'" in text
