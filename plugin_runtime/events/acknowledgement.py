@@ -7,6 +7,8 @@ processes did not survive.
 import random
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from contracts.errors import DefinitionError, InvalidRequestError, MalformedMessageError, PermissionDeniedError
 from contracts.topology import RETRY_DELAYS_SECONDS
 
@@ -24,6 +26,7 @@ HOPELESS = (
     InvalidRequestError,
     MalformedMessageError,
     PermissionDeniedError,
+    ValidationError,
 )
 """Failures that another attempt cannot mend."""
 

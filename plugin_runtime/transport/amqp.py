@@ -179,7 +179,7 @@ class AmqpTransport:
         )
         consumer = AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)
         await consumer.start()
-        self._consumers.add(consumer)
+        self._consumers = {one for one in self._consumers if not one.is_cancelled} | {consumer}
         return consumer
 
     def direct_caller(self, on_reply: OnDelivery) -> AmqpDirectCaller:

@@ -128,6 +128,11 @@ class AmqpConsumer:
         """The queue's name."""
         return self._consumption.queue
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it will never receive again."""
+        return self._cancelled
+
     async def start(self) -> None:
         """Consume for the first time; raises what `Transport.consume` raises."""
         try:

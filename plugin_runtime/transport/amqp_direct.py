@@ -1,6 +1,7 @@
 """Direct reply-to: a request and its reply without a queue of one's own."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -12,7 +13,7 @@ from aiormq.channel import Channel
 from contracts.errors import NotConnectedError
 from contracts.topology import DIRECT_REPLY_TO
 from plugin_runtime.transport.amqp_consumer import AmqpDelivery, Vouch
-from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, translate
+from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, translate, was_cancelled
 from plugin_runtime.transport.amqp_messages import message_of
 from plugin_runtime.transport.amqp_publisher import Outgoing, Publisher
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, OnDelivery
@@ -40,14 +41,19 @@ class AmqpDirectCaller:
                 await self._channel.basic_consume(DIRECT_REPLY_TO, self._receive, no_ack=True)
         except CLIENT_ERRORS as error:
             raise translate(error) from error
+        except asyncio.CancelledError as error:
+            if was_cancelled():
+                raise
+            raise translate(error) from error
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with contextlib.suppress(*CLIENT_ERRORS):
+                await channel.close(timeout=PUBLISH_TIMEOUT_SECONDS)
 
     async def publish(
         self, message: Message, *, exchange: str, routing_key: str, timeout: float = PUBLISH_TIMEOUT_SECONDS

@@ -1,6 +1,7 @@
 """Errors of the AMQP client, as errors of the bus: one table, and who is to blame for a closed channel."""
 
 import asyncio
+import traceback
 
 from aiormq.exceptions import (
     AMQPError,
@@ -12,13 +13,15 @@ from aiormq.exceptions import (
     InvalidFrameError,
     ProbableAuthenticationError,
 )
+from pamqp.commands import Connection
 from pamqp.exceptions import PAMQPException
 
 from contracts.errors import MissingQueueError, NotConnectedError, PublisherRefusedError, TransportError
 from plugin_runtime.transport.base import Message
 
-# The first row whose class and fragment of RabbitMQ's text match decides. A refused vhost comes as InvalidFrameError:
-# the AMQP client did not expect Connection.Close at that point, and quotes it in its text.
+DEFAULT_EXCHANGE_IN_TEXTS = "amq.default"
+
+# The first row whose class and fragment of RabbitMQ's text match decides. A refused vhost comes as InvalidFrameError.
 _TABLE: tuple[tuple[type[Exception], str, type[TransportError]], ...] = (
     (ChannelNotFoundEntity, "", MissingQueueError),
     (ChannelAccessRefused, "in exclusive use", TransportError),
@@ -41,11 +44,24 @@ def translate(error: BaseException) -> TransportError:
 
     Whatever the table does not name is a lost connection.
     """
-    text = str(error) or type(error).__name__
+    text = _refused_vhost(error) or str(error) or type(error).__name__
     for kind, fragment, meaning in _TABLE:
         if isinstance(error, kind) and fragment in text:
             return meaning(text)
     return NotConnectedError(f"the connection to RabbitMQ was lost: {text}")
+
+
+def _refused_vhost(error: BaseException) -> str | None:
+    """RabbitMQ's text when it closes a connection instead of opening the vhost.
+
+    The AMQP client does not expect Connection.Close at that point and drops its text; only the frame in which it
+    raised still holds it. Should that change, a refused vhost is waited for like a lost connection.
+    """
+    if not isinstance(error, InvalidFrameError):
+        return None
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    found = innermost.f_locals.get("frame")
+    return found.reply_text if isinstance(found, Connection.Close) else None
 
 
 def is_refusal(error: TransportError) -> bool:
@@ -72,6 +88,5 @@ def is_to_blame(error: BaseException, message: Message, exchange: str, routing_k
         return f"user_id property set to '{message.user_id}'" in text or f"message size {len(message.body)} " in text
     if isinstance(error, ChannelAccessRefused) and "topic '" in text:
         return f"topic '{routing_key}' in exchange '{exchange}'" in text
-    if isinstance(error, ChannelAccessRefused) and "default exchange" in text:
-        return exchange == ""
-    return isinstance(error, ChannelNotFoundEntity | ChannelAccessRefused) and f"exchange '{exchange}'" in text
+    name = exchange or DEFAULT_EXCHANGE_IN_TEXTS
+    return isinstance(error, ChannelNotFoundEntity | ChannelAccessRefused) and f"exchange '{name}'" in text

@@ -9,7 +9,6 @@ consumer, and cannot bound the wait of a publish::
 """
 
 import asyncio
-import contextlib
 import itertools
 import random
 from collections.abc import Callable
@@ -37,9 +36,8 @@ _random = random.SystemRandom()
 
 def backoff(attempt: int, longest: float = LAST_DELAY_SECONDS) -> float:
     """How long to wait after the given attempt (1, 2, ...): doubling, jittered, at most ``longest`` seconds."""
-    full = min(longest, FIRST_DELAY_SECONDS * 2 ** min(attempt - 1, 16))
-    share: float = _random.uniform(0.5, 1.0)
-    return full * share
+    full = min(longest, FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 16))
+    return full * _random.uniform(0.5, 1.0)
 
 
 class SupervisedConnection:
@@ -151,9 +149,14 @@ class SupervisedConnection:
         return connection
 
     async def _close(self, connection: aio_pika.Connection) -> None:
-        with contextlib.suppress(*CLIENT_ERRORS):
+        try:
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await connection.close()
+        except CLIENT_ERRORS as error:
+            self._log.debug("transport.closed_badly", error=str(error))
+        except asyncio.CancelledError:
+            if was_cancelled():
+                raise
 
     def _underlay(self) -> AbstractConnection:
         if self._connection is None or self._connection.transport is None:

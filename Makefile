@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.PHONY: help demo test check lint types format clean
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.installed: pyproject.toml uv.lock
+	@command -v python3 >/dev/null || { echo "Python 3.11 or later is needed: apt-get install python3 python3-venv"; exit 1; }
+	@test -x $(PYTHON) || python3 -m venv $(VENV) || { echo "python3 -m venv failed: apt-get install python3-venv"; exit 1; }
+	@test -x $(VENV)/bin/uv || $(VENV)/bin/pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	@$(VENV)/bin/uv sync --frozen --quiet --inexact
+	@touch $@
+
+demo: $(VENV)/.installed ## Play the whole story; URL=amqp://... plays it over that RabbitMQ
+	@$(PYTHON) -m examples.demo $(if $(URL),--url '$(URL)')
+
+test: $(VENV)/.installed ## Run every test, on a private RabbitMQ node that is found, or installed
+	$(PYTHON) -m pytest $(ARGS)
+
+check: lint types ## Lint and types
+
+lint: $(VENV)/.installed ## ruff
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed ## mypy, strict
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean: ## Remove what was installed and cached
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

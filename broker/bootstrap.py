@@ -1,0 +1,218 @@
+"""The composition root: settings to storage, subjects, endpoints, and their life from start to stop."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from broker.data.expiry import Expiry
+from broker.outbox.relay import Relay
+from broker.provisioning import store as queue_store
+from broker.provisioning.provisioner import Provisioner
+from broker.provisioning.reconcile import reconcile
+from broker.settings import BrokerSettings
+from broker.storage.database import Database
+from broker.subjects import Subjects
+from broker.system import SystemRegistrar, system_plugin
+from contracts.errors import BrokerLockedError, TransportError
+from contracts.names import SYSTEM_PLUGIN
+from contracts.topology import Topology
+from plugin_runtime import Runner, RuntimeSettings, configure_logs
+from plugin_runtime.context import new_id
+from plugin_runtime.settings import check_url, without_password
+from plugin_runtime.transport.amqp import AmqpTransport
+from plugin_runtime.transport.base import Transport
+
+log = structlog.get_logger()
+
+INSTANCE_LENGTH = 12
+CONCURRENCY = 64
+STOP_SECONDS = 10.0
+RELOCK_SECONDS = 60.0
+RELOCK_PAUSE_SECONDS = 1.0
+
+
+class Broker:
+    """A running broker. Make one with `running_broker`."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        database: Database,
+        transport: Transport,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        topology = Topology(settings.prefix)
+        self._database = database
+        self._transport = transport
+        self._provisioner = Provisioner(transport, topology)
+        self.subjects = Subjects(database, self._provisioner, settings, now=now)
+        self._relay = Relay(self.subjects.outbox, transport, topology)
+        self._expiry = Expiry(self.subjects.data)
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._runner = self._own_runner(settings)
+
+    def _own_runner(self, settings: BrokerSettings) -> Runner:
+        plugin = system_plugin()
+        self.subjects.mount(plugin)
+        instance = new_id()[:INSTANCE_LENGTH]
+        return Runner(
+            plugin.definition,
+            self._transport,
+            SystemRegistrar(self._provisioner, plugin, instance=instance),
+            RuntimeSettings(prefix=settings.prefix, concurrency=CONCURRENCY, grace_seconds=STOP_SECONDS),
+            instance=instance,
+            serves_all_tenants=True,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take the lock, make the topology fit the store, serve; in the reverse order at the end.
+
+        Raises:
+            BrokerLockedError: Another broker runs on this bus.
+        """
+        await self._transport.open()
+        await self._provisioner.prepare_bus()
+        await reconcile(self._database, self._provisioner)
+        self._transport.on_reconnected(self._reconnected)
+        # A `TransportError` of any task ends the broker: better none than one that does half its work.
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(self._relay.run(), name="outbox.relay"),
+                tasks.create_task(self._expiry.run(), name="data.expiry"),
+                tasks.create_task(self.subjects.sweeper.run(), name="registry.sweeper"),
+                tasks.create_task(self._until_failed(), name="broker.lock"),
+            ]
+            try:
+                async with self._runner:
+                    yield
+            finally:
+                for task in work:
+                    task.cancel()
+
+    async def drained(self) -> None:
+        """Wait until every announcement made so far is confirmed by RabbitMQ."""
+        await self._relay.drained()
+
+    async def _until_failed(self) -> None:
+        await self._failed
+
+    async def _reconnected(self) -> None:
+        """RabbitMQ may have lost everything, and freed the lock: take it again, and repair what is missing."""
+        self.subjects.sweeper.grant_grace()
+        try:
+            await self._relock()
+            await reconcile(self._database, self._provisioner)
+        except BrokerLockedError as error:
+            if not self._failed.done():
+                self._failed.set_exception(error)
+        except TransportError as error:
+            log.warning("topology.not_reconciled", error=str(error))  # the next reconnect does it
+
+    async def _relock(self) -> None:
+        """The lost connection's own lock may linger until RabbitMQ notices the loss; somebody else's stays."""
+        give_up_at = time.monotonic() + RELOCK_SECONDS
+        while True:
+            try:
+                await self._provisioner.prepare_bus()
+            except BrokerLockedError:
+                if time.monotonic() >= give_up_at:
+                    raise
+                await asyncio.sleep(RELOCK_PAUSE_SECONDS)
+            else:
+                return
+
+
+@asynccontextmanager
+async def running_broker(
+    settings: BrokerSettings, transport: Transport, *, store: Path | None, now: Callable[[], float] = time.time
+) -> AsyncIterator[Broker]:
+    """A broker for the length of the context.
+
+    Args:
+        settings: What the operator chose.
+        transport: Its own connection; closed at the end.
+        store: The SQLite file; in memory when None.
+        now: Seconds since the epoch.
+
+    Raises:
+        BrokerLockedError: Another broker runs on this bus.
+        StartError: The store or the address cannot be used.
+    """
+    database = await Database.open(store)
+    try:
+        broker = Broker(settings, database, transport, now=now)
+        async with broker.running():
+            yield broker
+    finally:
+        await transport.close()
+        await database.close()
+
+
+def amqp_transport(settings: BrokerSettings) -> AmqpTransport:
+    """The broker's connection to RabbitMQ."""
+    instance = new_id()[:INSTANCE_LENGTH]
+    return AmqpTransport(check_url(settings.url), identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
+
+
+def run_broker(settings: BrokerSettings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        StartError: It cannot start as it is configured.
+        BrokerLockedError: Another broker runs on this bus.
+    """
+    configure_logs(settings.log_format)
+    try:
+        asyncio.run(_run_until_signalled(settings))
+    except* BrokerLockedError as group:
+        raise group.exceptions[0] from None
+
+
+async def _run_until_signalled(settings: BrokerSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(_serve(settings, stopped))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await serving
+
+
+async def _serve(settings: BrokerSettings, stopped: asyncio.Event) -> None:
+    async with running_broker(settings, amqp_transport(settings), store=settings.store):
+        log.info(
+            "broker.started", url=without_password(settings.url), prefix=settings.prefix, store=str(settings.store)
+        )
+        await stopped.wait()
+    log.info("broker.stopped")
+
+
+async def teardown(settings: BrokerSettings) -> int:
+    """Delete every exchange and queue of a bus and return how many queues were known; no broker may run on it.
+
+    Raises:
+        BrokerLockedError: A broker runs on it.
+    """
+    transport = amqp_transport(settings)
+    topology = Topology(settings.prefix)
+    database = await Database.open(settings.store)
+    try:
+        await transport.open()
+        provisioner = Provisioner(transport, topology)
+        await provisioner.prepare_bus()
+        system = [topology.call_queue(item.name, item.version).name for item in system_plugin().manifest.api.services]
+        names = [*await queue_store.known_queues(database), *system]
+        await provisioner.remove_everything(names)
+        return len(names)
+    finally:
+        await transport.close()
+        await database.close()

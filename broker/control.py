@@ -1,0 +1,99 @@
+"""The control plane's subjects, put together: what `bootstrap` mounts and tests speak to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker.dependencies.installations import Installations
+from broker.dependencies.lifecycle import Lifecycle, RemoveData
+from broker.outbox.store import Outbox
+from broker.plugins.service import Manifests
+from broker.provisioning.changes import Changes
+from broker.provisioning.provisioner import Provisioner
+from broker.provisioning.watches import Watches
+from broker.registry.announcements import Announcements
+from broker.registry.catalogue import Catalogue
+from broker.registry.registration import Registration, Terms
+from broker.registry.service import Registry
+from broker.registry.statuses import Statuses
+from broker.registry.sweeper import Sweeper
+from broker.storage.database import Database
+from broker.tenants.store import Tenants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """Who is there, who needs whom, and what RabbitMQ holds for them."""
+
+    manifests: Manifests
+    lifecycle: Lifecycle
+    registry: Registry
+    sweeper: Sweeper
+    watches: Watches
+
+
+def assemble(
+    *,
+    database: Database,
+    outbox: Outbox,
+    tenants: Tenants,
+    provisioner: Provisioner,
+    terms: Terms,
+    now: Callable[[], float],
+    remove_data: RemoveData | None = None,
+) -> Control:
+    """Put the subjects together; nothing runs yet. Removing a tenant uninstalls what is in it from here on.
+
+    Args:
+        now: Seconds since the epoch.
+        remove_data: Removes a plugin's shared data from a tenant when an uninstall asks for it.
+    """
+    heard: dict[str, float] = {}
+    changes = Changes(database, provisioner)
+    announcements = Announcements(outbox)
+    catalogue = Catalogue(heard)
+    statuses = Statuses(catalogue, announcements)
+    installations = Installations(announcements, statuses)
+    lifecycle = Lifecycle(
+        database=database,
+        changes=changes,
+        tenants=tenants,
+        installations=installations,
+        announcements=announcements,
+        remove_data=remove_data,
+    )
+    tenants.before_removal(lifecycle.before_tenant_removal)
+    registration = Registration(
+        tenants=tenants, installations=installations, announcements=announcements, catalogue=catalogue, terms=terms
+    )
+    registry = Registry(
+        database=database,
+        changes=changes,
+        provisioner=provisioner,
+        tenants=tenants,
+        registration=registration,
+        catalogue=catalogue,
+        statuses=statuses,
+        announcements=announcements,
+        heard=heard,
+        terms=terms,
+        now=now,
+    )
+    sweeper = Sweeper(
+        database=database,
+        changes=changes,
+        provisioner=provisioner,
+        registry=registry,
+        statuses=statuses,
+        announcements=announcements,
+        heard=heard,
+        terms=terms,
+        now=now,
+    )
+    manifests = Manifests(database=database, changes=changes, installations=installations, announcements=announcements)
+    return Control(
+        manifests=manifests,
+        lifecycle=lifecycle,
+        registry=registry,
+        sweeper=sweeper,
+        watches=Watches(database, provisioner),
+    )

@@ -1,0 +1,1 @@
+"""Shared data: rules, rows, operations, expiry, endpoints."""

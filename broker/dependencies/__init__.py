@@ -1,0 +1,1 @@
+"""Who needs whom: resolution, installation and removal."""

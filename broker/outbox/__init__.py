@@ -1,0 +1,1 @@
+"""What the broker still has to announce."""

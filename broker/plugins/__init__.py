@@ -1,0 +1,1 @@
+"""What plugins say of themselves: manifests and what follows from them."""

@@ -1,0 +1,148 @@
+"""Rows of manifests: the plugin versions the broker knows, what they offer and whose namespaces are whose."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from broker.storage.database import Source, Transaction
+from contracts.dependencies import KnownPlugin
+from contracts.errors import InvalidRequestError, NameTakenError, PluginNotFoundError, did_you_mean
+from contracts.manifest import Dependency, PluginManifest, Service
+from contracts.names import RESERVED_PLUGINS, owner_of
+from contracts.versions import ordered
+
+KNOWN = "SELECT id, version, name FROM plugins ORDER BY id"
+MANIFEST = "SELECT manifest FROM plugins WHERE id = :id AND version = :version"
+VERSIONS = "SELECT version FROM plugins WHERE id = :id"
+IDS = "SELECT DISTINCT id FROM plugins ORDER BY id"
+PUBLISH = """
+INSERT INTO plugins (id, version, name, manifest) VALUES (:id, :version, :name, :manifest)
+ON CONFLICT (id, version) DO UPDATE SET name = excluded.name, manifest = excluded.manifest
+"""
+OTHER_OWNER = "SELECT plugin_id FROM services WHERE name = :name AND plugin_id <> :plugin_id LIMIT 1"
+CLEAR_SERVICES = "DELETE FROM services WHERE plugin_id = :id AND plugin_version = :version"
+CLEAR_NAMESPACES = "DELETE FROM shared_namespaces WHERE plugin_id = :id AND plugin_version = :version"
+CLEAR_DEPENDENCIES = "DELETE FROM dependencies WHERE plugin_id = :id AND plugin_version = :version"
+ADD_SERVICE = """
+INSERT INTO services (plugin_id, plugin_version, name, version, document)
+VALUES (:plugin_id, :plugin_version, :name, :version, :document)
+ON CONFLICT (name, plugin_id, plugin_version) DO UPDATE SET version = excluded.version, document = excluded.document
+"""
+ADD_NAMESPACE = """
+INSERT INTO shared_namespaces (plugin_id, plugin_version, namespace, document)
+VALUES (:plugin_id, :plugin_version, :namespace, :document)
+ON CONFLICT (namespace, plugin_id, plugin_version) DO UPDATE SET document = excluded.document
+"""
+ADD_DEPENDENCY = """
+INSERT INTO dependencies (plugin_id, plugin_version, position, target, document)
+VALUES (:plugin_id, :plugin_version, :position, :target, :document)
+"""
+
+_log = structlog.get_logger()
+
+
+async def publish(transaction: Transaction, manifest: PluginManifest) -> bool:
+    """Make a plugin version known; one that is known with other content is replaced, and that is logged.
+
+    Dependencies that were declared anew stay as long as the manifest itself stays the same.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        InvalidRequestError: The id is reserved for the broker.
+        NameTakenError: A service name belongs to another plugin.
+    """
+    refuse_reserved(manifest.id)
+    key = {"id": manifest.id, "version": manifest.version}
+    text = json.dumps(manifest.to_json(), sort_keys=True)
+    before = await transaction.row(MANIFEST, key)
+    if before is not None and before["manifest"] == text:
+        return False
+    if before is not None:
+        _log.warning("plugin.manifest_replaced", plugin=manifest.id, version=manifest.version)
+    await transaction.execute(PUBLISH, {**key, "name": manifest.name, "manifest": text})
+    await _write_parts(transaction, manifest)
+    return True
+
+
+def refuse_reserved(plugin_id: str) -> None:
+    """Raise `InvalidRequestError` for an id that only the broker may use."""
+    if plugin_id in RESERVED_PLUGINS:
+        raise InvalidRequestError(f"manifest.id: '{plugin_id}' is reserved for the broker", pluginId=plugin_id)
+
+
+async def _write_parts(transaction: Transaction, manifest: PluginManifest) -> None:
+    key = {"id": manifest.id, "version": manifest.version}
+    for clear in (CLEAR_SERVICES, CLEAR_NAMESPACES):
+        await transaction.execute(clear, key)
+    for service in manifest.api.services:
+        await write_service(transaction, manifest.id, manifest.version, service)
+    for shared in manifest.api.shared_data:
+        row = {"plugin_id": manifest.id, "plugin_version": manifest.version, "namespace": shared.namespace}
+        await transaction.execute(ADD_NAMESPACE, {**row, "document": _text(shared.to_json())})
+    await write_dependencies(transaction, manifest.id, manifest.version, manifest.api.dependencies)
+
+
+async def write_service(transaction: Transaction, plugin_id: str, plugin_version: str, service: Service) -> None:
+    """Write what a plugin version offers under a name.
+
+    Raises:
+        NameTakenError: The name belongs to another plugin, by its first word or because it was there first.
+    """
+    taken = await transaction.row(OTHER_OWNER, {"name": service.name, "plugin_id": plugin_id})
+    owner = taken["plugin_id"] if taken else owner_of(service.name)
+    if owner != plugin_id:
+        raise NameTakenError(f"Service {service.name} belongs to {owner}, not to {plugin_id}", owner=owner)
+    row = {"plugin_id": plugin_id, "plugin_version": plugin_version, "name": service.name, "version": service.version}
+    await transaction.execute(ADD_SERVICE, {**row, "document": _text(service.to_json())})
+
+
+async def write_dependencies(
+    transaction: Transaction, plugin_id: str, version: str, dependencies: Iterable[Dependency]
+) -> None:
+    """Replace the whole set that a plugin version declares."""
+    await transaction.execute(CLEAR_DEPENDENCIES, {"id": plugin_id, "version": version})
+    for position, dependency in enumerate(dependencies):
+        row = {"plugin_id": plugin_id, "plugin_version": version, "position": position}
+        document = _text(dependency.to_json())
+        await transaction.execute(ADD_DEPENDENCY, {**row, "target": dependency.plugin_id, "document": document})
+
+
+async def known(source: Source) -> tuple[KnownPlugin, ...]:
+    """Every plugin version, sorted by id, then version."""
+    found: dict[str, dict[str, KnownPlugin]] = {}
+    for row in await source.rows(KNOWN):
+        plugin = KnownPlugin(id=row["id"], version=row["version"], name=row["name"])
+        found.setdefault(plugin.id, {})[plugin.version] = plugin
+    return tuple(plugins[version] for plugins in found.values() for version in ordered(plugins))
+
+
+async def versions(source: Source, plugin_id: str) -> list[str]:
+    """The known versions of a plugin, lowest first.
+
+    Raises:
+        PluginNotFoundError: None is known.
+    """
+    found = ordered(row["version"] for row in await source.rows(VERSIONS, {"id": plugin_id}))
+    if not found:
+        raise await unknown_plugin(source, plugin_id)
+    return found
+
+
+async def unknown_plugin(source: Source, plugin_id: str) -> PluginNotFoundError:
+    """The error that says that nobody knows the plugin, and which one may be meant."""
+    ids = [row["id"] for row in await source.rows(IDS)]
+    return PluginNotFoundError(f"Plugin {plugin_id} is not known{did_you_mean(plugin_id, ids)}", pluginId=plugin_id)
+
+
+async def manifest_of(source: Source, plugin_id: str, version: str) -> PluginManifest | None:
+    """The manifest of a plugin version, or None."""
+    row = await source.row(MANIFEST, {"id": plugin_id, "version": version})
+    return PluginManifest.model_validate_json(row["manifest"]) if row else None
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document)

@@ -1,0 +1,1 @@
+"""From rows to exchanges, queues and bindings."""

@@ -1,0 +1,106 @@
+"""What RabbitMQ should hold for a plugin: a pure function from rows to queues and bindings.
+
+Every change is made by this one function: the plan before, the plan after, and the difference is applied. What is
+installed, registered and alive decides; nobody keeps a list of bindings.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from contracts.registry import Subscription
+from contracts.topology import Binding, Queue, Topology
+
+ServiceKey = tuple[str, str]
+"""A service's name and version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginState:
+    """What the rows say of a plugin.
+
+    Attributes:
+        installations: Pairs of tenant and plugin version.
+        offers: What each plugin version offers.
+        alive: The service versions that an instance within its lease serves.
+        instances: The instances within their lease and their majors.
+        subscriptions: What each major hears.
+        watches: Triples of instance, tenant and pattern.
+    """
+
+    plugin: str
+    installations: tuple[tuple[str, str], ...] = ()
+    offers: Mapping[str, tuple[ServiceKey, ...]] = field(default_factory=dict)
+    alive: frozenset[ServiceKey] = frozenset()
+    instances: Mapping[str, int] = field(default_factory=dict)
+    subscriptions: Mapping[int, tuple[Subscription, ...]] = field(default_factory=dict)
+    watches: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The queues and bindings of a plugin."""
+
+    queues: frozenset[Queue] = frozenset()
+    bindings: frozenset[Binding] = frozenset()
+
+
+def plan(topology: Topology, state: PluginState) -> Plan:
+    """The queues and bindings that a plugin should have now."""
+    return Plan(frozenset(_queues(topology, state)), frozenset(_bindings(topology, state)))
+
+
+def subscription_binding(
+    topology: Topology, plugin: str, instance: str | None, tenant: str, subscription: Subscription
+) -> Binding:
+    """How a subscription hears a tenant: on its own queue, or, for a broadcast, on the instance's."""
+    exchange = topology.events if subscription.source == "events" else topology.data
+    queue = (
+        topology.event_queue(plugin, subscription.name)
+        if instance is None
+        else topology.instance_queue(plugin, instance)
+    )
+    return Binding(queue.name, exchange, topology.tenant_key(tenant, subscription.pattern))
+
+
+def _queues(topology: Topology, state: PluginState) -> Iterator[Queue]:
+    for name, version in state.alive:
+        yield topology.call_queue(name, version)
+    for instance in state.instances:
+        yield from topology.instance_queues(state.plugin, instance)
+    for subscription in _durable(state):
+        yield from topology.subscription_queues(state.plugin, subscription.name)
+    if any(_durable(state)):
+        yield topology.dead_queue(state.plugin)
+
+
+def _bindings(topology: Topology, state: PluginState) -> Iterator[Binding]:
+    for instance in state.instances:
+        yield from topology.instance_bindings(state.plugin, instance)
+    for subscription in _durable(state):
+        yield from topology.subscription_bindings(state.plugin, subscription.name)
+    if any(_durable(state)):
+        yield topology.dead_binding(state.plugin)
+    for tenant, version in state.installations:
+        for name, service_version in state.offers.get(version, ()):
+            if (name, service_version) in state.alive:
+                yield topology.call_binding(tenant, name, service_version)
+        yield from _heard_in(topology, state, tenant, int(version.partition(".")[0]))
+    for instance, tenant, pattern in state.watches:
+        if instance in state.instances:
+            queue = topology.instance_queue(state.plugin, instance).name
+            yield Binding(queue, topology.data, topology.tenant_key(tenant, pattern))
+
+
+def _heard_in(topology: Topology, state: PluginState, tenant: str, major: int) -> Iterator[Binding]:
+    for subscription in state.subscriptions.get(major, ()):
+        if not subscription.broadcast:
+            yield subscription_binding(topology, state.plugin, None, tenant, subscription)
+            continue
+        for instance, its_major in state.instances.items():
+            if its_major == major:
+                yield subscription_binding(topology, state.plugin, instance, tenant, subscription)
+
+
+def _durable(state: PluginState) -> Iterator[Subscription]:
+    for subscriptions in state.subscriptions.values():
+        yield from (subscription for subscription in subscriptions if not subscription.broadcast)

@@ -1,0 +1,137 @@
+"""The one hand on RabbitMQ's topology: declares, binds and unbinds what plans say. Everything is idempotent."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from broker.provisioning.plan import Plan
+from contracts.errors import BrokerLockedError, MissingQueueError, TransportError
+from contracts.topology import Binding, Queue, Topology
+from plugin_runtime.transport.base import Transport
+
+_log = structlog.get_logger()
+
+
+class Provisioner:
+    """Applies plans.
+
+    Args:
+        transport: The broker's own connection; not closed here.
+        topology: The names of this bus.
+    """
+
+    def __init__(self, transport: Transport, topology: Topology) -> None:
+        self._transport = transport
+        self.topology = topology
+        # Quorum queues never expire, and to declare one takes RabbitMQ tens of milliseconds.
+        self._declared: set[Queue] = set()
+
+    async def prepare_bus(self) -> None:
+        """Declare the exchanges, and take the lock that makes this process the bus's only broker.
+
+        Raises:
+            BrokerLockedError: Another broker holds the lock.
+        """
+        lock = self.topology.lock_queue()
+        try:
+            await self._transport.declare_queue(lock)
+        except TransportError as error:
+            if not is_locked(error):
+                raise
+            raise BrokerLockedError(
+                f"another broker holds queue '{lock.name}': stop that one, or give this one a vhost or a prefix of "
+                "its own; after a crash RabbitMQ frees the queue when it notices the lost connection, within a minute"
+            ) from error
+        for exchange in self.topology.exchanges():
+            await self._transport.declare_exchange(exchange)
+
+    async def prepare_system(self, services: Iterable[tuple[str, str]]) -> None:
+        """Declare and bind the call queues of the broker's own services, once for all tenants."""
+        for name, version in services:
+            await self._transport.declare_queue(self.topology.call_queue(name, version))
+            for binding in self.topology.system_bindings(name, version):
+                await self._transport.bind(binding)
+
+    async def prepare_instance(self, plugin: str, instance: str) -> None:
+        """Declare and bind the two queues of an instance, e.g. the broker's own."""
+        await self.declare(self.topology.instance_queues(plugin, instance))
+        for binding in self.topology.instance_bindings(plugin, instance):
+            await self._transport.bind(binding)
+
+    async def declare(self, queues: Iterable[Queue]) -> None:
+        """Declare queues, in the order of their names."""
+        for queue in sorted(queues, key=lambda item: item.name):
+            if queue not in self._declared:
+                await self._transport.declare_queue(queue)
+                if queue.kind == "quorum":
+                    self._declared.add(queue)
+
+    async def apply(self, plan: Plan) -> None:
+        """Declare and bind everything that a plan holds."""
+        await self.move(Plan(), plan)
+
+    async def move(self, before: Plan, after: Plan) -> None:
+        """Make a plan out of another one: first what is new, then unbind what is no more.
+
+        Queues are never deleted here: what waits in them may still be wanted. Ways back from a delay and to the dead
+        letters stay for the same reason; an instance's own bindings go with its queue.
+        """
+        await self.declare(after.queues - before.queues)
+        for binding in sorted(after.bindings - before.bindings):
+            await self._transport.bind(binding)
+        for binding in sorted(before.bindings - after.bindings):
+            if binding.exchange in (self.topology.calls, self.topology.events, self.topology.data):
+                await self._unbind(binding)
+
+    async def watch(self, tenant: str, plugin: str, instance: str, pattern: str) -> None:
+        """Let an instance hear the changes of a tenant's shared data whose ``{namespace}.{key}`` the pattern admits.
+
+        Raises:
+            MissingQueueError: The instance's queue is not there: it must register again.
+        """
+        await self._transport.bind(self._watch(tenant, plugin, instance, pattern))
+
+    async def unwatch(self, tenant: str, plugin: str, instance: str, pattern: str) -> None:
+        """Take a watch back; one that is not there is no error."""
+        await self._unbind(self._watch(tenant, plugin, instance, pattern))
+
+    async def purge_calls(self, service: str, version: str) -> None:
+        """Drop the calls that wait for a service version nobody serves: their callers have been told."""
+        queue = self.topology.call_queue(service, version).name
+        try:
+            dropped = await self._transport.purge_queue(queue)
+        except MissingQueueError:
+            return
+        _log.info("queue.purged", queue=queue, dropped=dropped)
+
+    async def remove_instance(self, plugin: str, instance: str) -> None:
+        """Delete the queues of an instance that is gone."""
+        for queue in self.topology.instance_queues(plugin, instance):
+            await self._transport.delete_queue(queue.name)
+
+    async def remove_everything(self, names: Iterable[str]) -> None:
+        """Delete queues by name, then the exchanges of the bus: nothing of it is left in RabbitMQ."""
+        for name in names:
+            await self._transport.delete_queue(name)
+        for exchange in self.topology.exchanges():
+            await self._transport.delete_exchange(exchange.name)
+        self._declared.clear()
+
+    def forget(self) -> None:
+        """Believe no more that anything was declared: RabbitMQ may have lost it."""
+        self._declared.clear()
+
+    def _watch(self, tenant: str, plugin: str, instance: str, pattern: str) -> Binding:
+        queue = self.topology.instance_queue(plugin, instance).name
+        return Binding(queue, self.topology.data, self.topology.tenant_key(tenant, pattern))
+
+    async def _unbind(self, binding: Binding) -> None:
+        try:
+            await self._transport.unbind(binding)
+        except MissingQueueError:
+            _log.debug("binding.gone_with_its_queue", queue=binding.queue)
+
+
+def is_locked(error: TransportError) -> bool:
+    """Whether RabbitMQ refused because another connection holds the queue exclusively (405 RESOURCE_LOCKED)."""
+    return "RESOURCE_LOCKED" in str(error) or "405" in str(error)

@@ -1,0 +1,1 @@
+"""Who is there: instances, leases, services and their announcements."""

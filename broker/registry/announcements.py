@@ -1,0 +1,100 @@
+"""What the registry tells everybody: through the outbox, each with the next revision."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from broker.outbox.store import Outbox
+from broker.storage.database import Source, Transaction
+from contracts.dependencies import Installation
+from contracts.manifest import Dependency
+from contracts.names import NO_TENANT
+from contracts.registry import (
+    Announcement,
+    DependencyAnnouncement,
+    PluginAnnouncement,
+    PresenceAnnouncement,
+    ServiceAnnouncement,
+    ServiceRecord,
+)
+from contracts.topology import (
+    dependency_announcement,
+    plugin_announcement,
+    presence_announcement,
+    service_announcement,
+)
+
+REVISION = "SELECT value FROM registry_revision"
+NEXT_REVISION = "UPDATE registry_revision SET value = value + 1 RETURNING value"
+
+
+async def revision(source: Source) -> int:
+    """The revision of the last announcement."""
+    row = await source.row(REVISION)
+    return int(row["value"]) if row else 0
+
+
+class Announcements:
+    """Writes announcements in the transaction of what they announce."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def service(
+        self,
+        transaction: Transaction,
+        change: Literal["registered", "deregistered", "status"],
+        record: ServiceRecord,
+        instance_id: str | None = None,
+    ) -> None:
+        """Announce a service as it is now."""
+        body = ServiceAnnouncement(
+            change=change, revision=await _next(transaction), service=record, instance_id=instance_id
+        )
+        await self._add(transaction, service_announcement(change, record.service_name), f"service.{change}", body)
+
+    async def presence(self, transaction: Transaction, name: str, version: str) -> None:
+        """Announce that the last instance of a service version went without a word."""
+        body = PresenceAnnouncement(revision=await _next(transaction), service_name=name, version=version)
+        await self._add(transaction, presence_announcement(name), "presence", body)
+
+    async def dependencies(
+        self, transaction: Transaction, plugin_id: str, version: str, dependencies: Iterable[Dependency]
+    ) -> None:
+        """Announce the whole set that a plugin version declares now."""
+        body = DependencyAnnouncement(
+            revision=await _next(transaction), plugin_id=plugin_id, version=version, dependencies=tuple(dependencies)
+        )
+        await self._add(transaction, dependency_announcement(plugin_id), "dependency.declared", body)
+
+    async def plugin(
+        self,
+        transaction: Transaction,
+        change: Literal["installed", "uninstalled", "upgraded"],
+        installation: Installation,
+    ) -> None:
+        """Announce an installation, in its tenant."""
+        tenant, plugin_id = installation.tenant, installation.plugin_id
+        body = PluginAnnouncement(
+            change=change,
+            revision=await _next(transaction),
+            tenant=tenant,
+            plugin_id=plugin_id,
+            version=installation.version,
+        )
+        await self._add(
+            transaction, plugin_announcement(tenant, change, plugin_id), f"plugin.{change}", body, tenant=tenant
+        )
+
+    async def _add(
+        self, transaction: Transaction, key: str, kind: str, body: Announcement, *, tenant: str = NO_TENANT
+    ) -> None:
+        await self._outbox.add(
+            transaction, exchange="registry", routing_key=key, type=kind, tenant=tenant, body=body.to_json()
+        )
+
+
+async def _next(transaction: Transaction) -> int:
+    row = await transaction.row(NEXT_REVISION)
+    if row is None:
+        raise RuntimeError("table registry_revision has lost its row")
+    return int(row["value"])

@@ -1,0 +1,166 @@
+"""Rows of the registry: instances, what they serve, what they hear, and the statuses announced last."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from broker.dependencies.resolver import major
+from broker.storage.database import Row, Source, Transaction
+from contracts.registry import InstanceStatus, ServiceStatus, Subscription
+
+INSTANCE = "SELECT * FROM instances WHERE id = :id"
+INSTANCES = "SELECT * FROM instances ORDER BY id"
+INSTANCES_OF = "SELECT * FROM instances WHERE plugin_id = :plugin ORDER BY id"
+WRITE_INSTANCE = """
+INSERT INTO instances (id, plugin_id, plugin_version, reported, state, last_heard)
+VALUES (:id, :plugin_id, :plugin_version, :reported, :state, :last_heard)
+ON CONFLICT (id) DO UPDATE SET plugin_version = excluded.plugin_version, reported = excluded.reported,
+    state = excluded.state, last_heard = excluded.last_heard
+"""
+SET_STATE = "UPDATE instances SET reported = :reported, state = :state, last_heard = :last_heard WHERE id = :id"
+SET_HEARD = "UPDATE instances SET last_heard = :last_heard WHERE id = :id"
+REMOVE_INSTANCE = "DELETE FROM instances WHERE id = :id"
+SERVED = "SELECT name, version FROM service_instances WHERE instance_id = :id ORDER BY name"
+SERVED_BY_PLUGIN = """
+SELECT DISTINCT served.name, served.version FROM service_instances AS served
+JOIN instances ON instances.id = served.instance_id WHERE instances.plugin_id = :plugin ORDER BY 1, 2
+"""
+SERVE = """
+INSERT INTO service_instances (instance_id, name, version) VALUES (:id, :name, :version)
+ON CONFLICT (instance_id, name) DO UPDATE SET version = excluded.version
+"""
+STOP_SERVING = "DELETE FROM service_instances WHERE instance_id = :id AND name = :name"
+STOP_SERVING_ALL = "DELETE FROM service_instances WHERE instance_id = :id"
+CLEAR_SUBSCRIPTIONS = "DELETE FROM subscriptions WHERE plugin_id = :plugin AND major = :major"
+SUBSCRIBE = """
+INSERT INTO subscriptions (plugin_id, major, name, source, pattern, broadcast)
+VALUES (:plugin, :major, :name, :source, :pattern, :broadcast)
+"""
+STATUS = "SELECT status FROM service_statuses WHERE name = :name AND version = :version"
+SET_STATUS = """
+INSERT INTO service_statuses (name, version, status) VALUES (:name, :version, :status)
+ON CONFLICT (name, version) DO UPDATE SET status = excluded.status
+"""
+REMOVE_STATUS = "DELETE FROM service_statuses WHERE name = :name AND version = :version"
+
+ServiceKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A registered process.
+
+    Attributes:
+        reported: What it says of itself.
+        state: What the broker last made of it.
+        last_heard: Seconds since the epoch, as written last.
+    """
+
+    id: str
+    plugin_id: str
+    plugin_version: str
+    reported: InstanceStatus
+    state: ServiceStatus
+    last_heard: float
+
+
+def _instance(row: Row) -> Instance:
+    return Instance(
+        id=row["id"],
+        plugin_id=row["plugin_id"],
+        plugin_version=row["plugin_version"],
+        reported=row["reported"],
+        state=row["state"],
+        last_heard=row["last_heard"],
+    )
+
+
+async def instance(source: Source, instance_id: str) -> Instance | None:
+    """An instance, or None."""
+    row = await source.row(INSTANCE, {"id": instance_id})
+    return _instance(row) if row else None
+
+
+async def instances(source: Source, plugin: str | None = None) -> list[Instance]:
+    """Every instance, or every one of a plugin."""
+    rows = await (source.rows(INSTANCES) if plugin is None else source.rows(INSTANCES_OF, {"plugin": plugin}))
+    return [_instance(row) for row in rows]
+
+
+async def write_instance(transaction: Transaction, found: Instance) -> None:
+    """Write an instance, new or known."""
+    row = {
+        "id": found.id,
+        "plugin_id": found.plugin_id,
+        "plugin_version": found.plugin_version,
+        "reported": found.reported,
+        "state": found.state,
+        "last_heard": found.last_heard,
+    }
+    await transaction.execute(WRITE_INSTANCE, row)
+
+
+async def set_state(
+    transaction: Transaction, instance_id: str, reported: InstanceStatus, state: ServiceStatus, last_heard: float
+) -> None:
+    """Note what an instance says of itself and what the broker makes of it."""
+    row = {"id": instance_id, "reported": reported, "state": state, "last_heard": last_heard}
+    await transaction.execute(SET_STATE, row)
+
+
+async def set_heard(transaction: Transaction, instance_id: str, last_heard: float) -> None:
+    """Note when an instance was last heard."""
+    await transaction.execute(SET_HEARD, {"id": instance_id, "last_heard": last_heard})
+
+
+async def remove_instance(transaction: Transaction, instance_id: str) -> None:
+    """Remove an instance with what it serves and watches."""
+    await transaction.execute(REMOVE_INSTANCE, {"id": instance_id})
+
+
+async def served(source: Source, instance_id: str) -> list[ServiceKey]:
+    """The service versions that an instance serves."""
+    return [(row["name"], row["version"]) for row in await source.rows(SERVED, {"id": instance_id})]
+
+
+async def served_by(source: Source, plugin: str) -> list[ServiceKey]:
+    """The service versions that any instance of a plugin serves."""
+    return [(row["name"], row["version"]) for row in await source.rows(SERVED_BY_PLUGIN, {"plugin": plugin})]
+
+
+async def serve(transaction: Transaction, instance_id: str, name: str, version: str) -> None:
+    """Note that an instance serves a service version."""
+    await transaction.execute(SERVE, {"id": instance_id, "name": name, "version": version})
+
+
+async def stop_serving(transaction: Transaction, instance_id: str, name: str | None = None) -> None:
+    """Note that an instance serves a service no more, or none at all."""
+    if name is None:
+        await transaction.execute(STOP_SERVING_ALL, {"id": instance_id})
+    else:
+        await transaction.execute(STOP_SERVING, {"id": instance_id, "name": name})
+
+
+async def write_subscriptions(
+    transaction: Transaction, plugin: str, version: str, subscriptions: Iterable[Subscription]
+) -> None:
+    """Replace what a plugin's major hears."""
+    key: dict[str, object] = {"plugin": plugin, "major": major(version)}
+    await transaction.execute(CLEAR_SUBSCRIPTIONS, key)
+    for heard in subscriptions:
+        row = {"name": heard.name, "source": heard.source, "pattern": heard.pattern, "broadcast": int(heard.broadcast)}
+        await transaction.execute(SUBSCRIBE, {**key, **row})
+
+
+async def status(source: Source, service: ServiceKey) -> ServiceStatus | None:
+    """The status that was announced last, or None."""
+    row = await source.row(STATUS, {"name": service[0], "version": service[1]})
+    return row["status"] if row else None
+
+
+async def set_status(transaction: Transaction, service: ServiceKey, found: ServiceStatus | None) -> None:
+    """Note which status is announced; None when the service version is gone."""
+    key: dict[str, object] = {"name": service[0], "version": service[1]}
+    if found is None:
+        await transaction.execute(REMOVE_STATUS, key)
+    else:
+        await transaction.execute(SET_STATUS, {**key, "status": found})

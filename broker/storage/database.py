@@ -1,0 +1,228 @@
+"""The store: one SQLite connection, one transaction at a time.
+
+Theory of operation. The connection belongs to aiosqlite's worker thread, which works through a queue in order. A
+coroutine that is cancelled stops waiting, but what it queued still runs; hence a rollback queued afterwards always
+comes after it, and the next transaction after the rollback. Commit and rollback are awaited to their end even when
+their task is cancelled: what the caller is told then is what happened.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, Self
+
+import aiosqlite
+import structlog
+
+from broker.storage import schema
+from contracts.errors import StartError
+
+Row = sqlite3.Row
+Parameters = Mapping[str, object]
+NO_PARAMETERS: Parameters = MappingProxyType({})
+
+MEMORY = ":memory:"
+BUSY_TIMEOUT_MILLISECONDS = 5000
+"""How long SQLite waits for another process that holds the file, e.g. a backup."""
+
+PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MILLISECONDS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+
+_log = structlog.get_logger()
+
+
+class Source(Protocol):
+    """What can be read from: the database as committed, or a transaction with its own changes."""
+
+    async def row(self, sql: str, parameters: Parameters = ...) -> Row | None:
+        """The first row, or None."""
+
+    async def rows(self, sql: str, parameters: Parameters = ...) -> list[Row]:
+        """Every row."""
+
+
+class Transaction:
+    """The changes of one ``async with database.transaction()``; of no use after it."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection: aiosqlite.Connection | None = connection
+        self._callbacks: list[Callable[[], None]] = []
+
+    async def execute(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> int:
+        """Run one statement and return how many rows it changed (-1 where SQLite does not count).
+
+        Raises:
+            sqlite3.Error: The statement is wrong or breaks a constraint.
+            RuntimeError: The transaction is over.
+        """
+        async with self._live().execute(sql, dict(parameters)) as cursor:
+            return cursor.rowcount
+
+    async def row(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> Row | None:
+        """The first row that the statement answers, or None; it sees this transaction's changes."""
+        found = await self.rows(sql, parameters)
+        return found[0] if found else None
+
+    async def rows(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> list[Row]:
+        """Every row that the statement answers; it sees this transaction's changes."""
+        return list(await self._live().execute_fetchall(sql, dict(parameters)))
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called in the event loop after a successful commit, never after a rollback.
+
+        It must neither block nor raise. Callbacks come in the order in which they were given.
+        """
+        self._callbacks.append(callback)
+
+    def _live(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raise RuntimeError("the transaction is over: its block was left")
+        return self._connection
+
+    def _end(self) -> list[Callable[[], None]]:
+        self._connection = None
+        return self._callbacks
+
+
+class Database:
+    """The broker's store. Made by `open`, ended by `close`."""
+
+    def __init__(self, connection: aiosqlite.Connection, place: str) -> None:
+        self._connection = connection
+        self._place = place
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    @classmethod
+    async def open(cls, path: Path | None) -> Self:
+        """Open the store and bring its schema up to date.
+
+        Args:
+            path: The file, made if it is not there; None for a store in memory that goes with its connection.
+
+        Raises:
+            StartError: The file cannot be opened or is no store, a migration failed (then none of it is kept), or a
+                newer broker wrote it.
+        """
+        place = MEMORY if path is None else str(path)
+        try:
+            # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
+            await asyncio.to_thread(_try_out, place)
+            connection = await aiosqlite.connect(place, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StartError(f"store '{place}' cannot be opened: {error}") from error
+        database = cls(connection, place)
+        try:
+            await database._prepare()
+        except sqlite3.Error as error:
+            await database.close()
+            raise StartError(f"store '{place}' cannot be used: {error}") from error
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Wait for the transaction under way, then close the connection and end its thread. Idempotent."""
+        async with self._turn():
+            await _to_the_end(self._connection.close())
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read and write all or nothing.
+
+        Entering waits until every earlier transaction and read is over, then begins (``BEGIN IMMEDIATE``). Leaving
+        waits until the commit is on disk. Any exception in the block, cancellation included, rolls back and travels
+        on. A cancellation that arrives while the commit runs is raised after it: the changes are kept then.
+
+        Not re-entrant: within the block read from the transaction, not from the database.
+
+        Raises:
+            RuntimeError: This task already holds the database.
+            sqlite3.Error: The commit failed; nothing was kept.
+        """
+        return self._transaction()
+
+    async def row(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> Row | None:
+        """The first row, or None. Waits for the transaction under way and sees only what is committed."""
+        found = await self.rows(sql, parameters)
+        return found[0] if found else None
+
+    async def rows(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> list[Row]:
+        """Every row. Waits for the transaction under way and sees only what is committed.
+
+        Raises:
+            RuntimeError: This task is within a transaction: read from that.
+        """
+        async with self._turn():
+            return list(await self._connection.execute_fetchall(sql, dict(parameters)))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._holder is asyncio.current_task():
+            raise RuntimeError("this task already holds the database: use the transaction at hand")
+        async with self._lock:
+            self._holder = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._turn():
+            transaction = Transaction(self._connection)
+            try:
+                await transaction.execute("BEGIN IMMEDIATE")
+                yield transaction
+            except BaseException:
+                transaction._end()  # noqa: SLF001 - the two classes are one mechanism
+                await _to_the_end(self._connection.rollback())
+                raise
+            await _to_the_end(self._commit(transaction))
+
+    async def _commit(self, transaction: Transaction) -> None:
+        callbacks = transaction._end()  # noqa: SLF001 - the two classes are one mechanism
+        try:
+            await self._connection.commit()
+        except sqlite3.Error:
+            await self._connection.rollback()
+            raise
+        for callback in callbacks:
+            callback()
+
+    async def _prepare(self) -> None:
+        self._connection.row_factory = Row
+        for pragma in (*PRAGMAS, schema.CREATE_LEDGER):
+            await self._connection.execute_fetchall(pragma)
+        applied = {row["name"] for row in await self.rows(schema.APPLIED)}
+        for migration in schema.missing(schema.load(), applied, self._place):
+            async with self.transaction() as transaction:
+                for statement in migration.statements:
+                    await transaction.execute(statement)
+                await transaction.execute(schema.RECORD, {"name": migration.name})
+            _log.info("storage.migrated", migration=migration.name)
+
+
+def _try_out(place: str) -> None:
+    sqlite3.connect(place).close()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work`` to its end whatever happens; a cancellation that came meanwhile is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

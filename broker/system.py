@@ -1,0 +1,54 @@
+"""The broker as a plugin: it is written with the runtime it serves, and registers with itself."""
+
+from importlib.resources import files
+
+from broker.provisioning.provisioner import Provisioner
+from contracts.names import SYSTEM_PLUGIN
+from contracts.registry import HeartbeatAnswer, RegisterAnswer
+from plugin_runtime import Plugin
+from plugin_runtime.calls.caller import Caller
+
+NEVER_SECONDS = 3600.0
+
+
+def system_plugin() -> Plugin:
+    """The reserved plugin ``plugin-system`` with the broker's services, without handlers yet."""
+    return Plugin.from_manifest(str(files("broker") / "plugin.json"))
+
+
+class SystemRegistrar:
+    """Makes the broker's own queues; it holds no lease and is asked for by nobody."""
+
+    def __init__(self, provisioner: Provisioner, plugin: Plugin, *, instance: str) -> None:
+        self._provisioner = provisioner
+        self._services = [(item.name, item.version) for item in plugin.manifest.api.services]
+        self._instance = instance
+
+    async def register(self) -> RegisterAnswer:
+        """Declare and bind the broker's queues; from here on calls to it are kept."""
+        await self._provisioner.prepare_instance(SYSTEM_PLUGIN, self._instance)
+        await self._provisioner.prepare_system(self._services)
+        topology = self._provisioner.topology
+        replies, own = topology.instance_queues(SYSTEM_PLUGIN, self._instance)
+        return RegisterAnswer(
+            instance_id=self._instance,
+            lease_seconds=NEVER_SECONDS,
+            heartbeat_seconds=NEVER_SECONDS,
+            reply_queue=replies.name,
+            instance_queue=own.name,
+            call_queues={name: topology.call_queue(name, version).name for name, version in self._services},
+            subscription_queues={},
+            tenants=(),
+            views=(),
+            revision=0,
+        )
+
+    async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
+        """There is no lease to renew."""
+        del caller, load
+        return None
+
+    async def deregister(self, caller: Caller) -> None:
+        """Give up the instance's own queues. Those of the services stay: what is asked meanwhile waits in them."""
+        del caller
+        await self._provisioner.remove_instance(SYSTEM_PLUGIN, self._instance)

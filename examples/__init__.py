@@ -1,0 +1,1 @@
+"""Real plugins, small enough to read in one sitting: CRM, and three that build on it."""

@@ -1,0 +1,1 @@
+"""The whole main job told in a terminal: `make demo`, or `make demo URL=amqp://...`."""

@@ -1,0 +1,5 @@
+"""Invoicing: turns the CRM's deals into invoices."""
+
+from examples.invoicing.plugin import create
+
+__all__ = ["create"]
