@@ -22,6 +22,7 @@ WHERE tenant = :tenant AND namespace = :namespace AND (:owner_id IS NULL OR owne
 ORDER BY key
 """
 
+WRITTEN_BY = "SELECT * FROM shared_values WHERE tenant = :tenant AND owner_id = :owner_id ORDER BY namespace, key"
 EXPIRED = (
     "SELECT * FROM shared_values WHERE expires_at <= :now ORDER BY expires_at, tenant, namespace, key LIMIT :limit"
 )

@@ -251,9 +251,8 @@ async def test_a_file_keeps_its_data_and_is_durable(tmp_path: Path) -> None:
 
 
 async def test_closing_twice_is_no_error_and_ends_the_worker_thread(tmp_path: Path) -> None:
-    before = set(threading.enumerate())
     async with opened(tmp_path / "plexica.db") as database:
-        workers = set(threading.enumerate()) - before
+        workers = [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
         await database.close()
     for worker in workers:
         worker.join(timeout=5)

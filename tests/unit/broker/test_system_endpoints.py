@@ -154,12 +154,12 @@ async def test_a_watch_on_what_may_not_be_read_is_not_bound(data: Ask, bench: Be
 
 
 async def test_a_watch_with_a_wrong_instance_is_refused(data: Ask) -> None:
-    with pytest.raises(InvalidRequestError, match="^instanceId: "):
+    with pytest.raises(InvalidRequestError, match=r"^instanceId: "):
         await data("POST", "/watch", {"instanceId": "One!", "pattern": "#"})
 
 
 async def test_data_needs_a_tenant(data: Ask) -> None:
-    with pytest.raises(InvalidRequestError, match="^Tenant ID required$"):
+    with pytest.raises(InvalidRequestError, match=r"^Tenant ID required$"):
         await data("GET", VALUE, to="_", **A)
     with pytest.raises(TenantNotFoundError):
         await data("GET", VALUE, to="nobody", **A)
@@ -176,9 +176,9 @@ async def test_tenants_are_created_listed_and_removed(tenant_calls: Ask, databas
 
 
 async def test_a_tenant_is_refused_by_the_field_that_is_wrong(tenant_calls: Ask) -> None:
-    with pytest.raises(InvalidRequestError, match="^id: tenant 'Acme' is not valid"):
+    with pytest.raises(InvalidRequestError, match=r"^id: tenant 'Acme' is not valid"):
         await tenant_calls("POST", "/tenants", {"id": "Acme"})
-    with pytest.raises(InvalidRequestError, match="^id: tenant '_' is not valid"):
+    with pytest.raises(InvalidRequestError, match=r"^id: tenant '_' is not valid"):
         await tenant_calls("DELETE", "/tenants/:id", id="_")
-    with pytest.raises(InvalidRequestError, match="^force must be true or false"):
+    with pytest.raises(InvalidRequestError, match=r"^force must be true or false"):
         await tenant_calls("DELETE", "/tenants/:id", query={"force": "yes"}, id="acme-corp")

@@ -1,0 +1,112 @@
+"""Broker and plugins as processes of their own, to be killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from contracts.errors import CallError
+from plugin_runtime import Plugin, Runner, TenantClient
+from plugin_runtime.transport.amqp import AmqpTransport
+from tests.waiting import eventually
+
+LEASE_SECONDS = 1.5
+START_SECONDS = 20.0
+
+OBSERVER = {
+    "id": "plugin-observer",
+    "name": "Observer",
+    "version": "1.0.0",
+    "api": {
+        "dependencies": [
+            {"pluginId": "plugin-crm", "serviceName": "crm.contacts", "version": "^1.0.0", "required": False},
+            {"pluginId": "plugin-slow", "serviceName": "slow.work", "version": "^1.0.0", "required": False},
+        ]
+    },
+}
+
+
+class Processes:
+    """Processes that share one bus; whatever still runs at the end is killed."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self._folder = folder
+        self._environment = {
+            **os.environ,
+            "PLEXICA_URL": url,
+            "PLEXICA_STORE": str(folder / "broker.db"),
+            "PLEXICA_TENANT": "acme-corp",
+            "PLEXICA_AUTO_INSTALL": "yes",
+            "PLEXICA_INSECURE": "yes",
+            "PLEXICA_LEASE_SECONDS": str(LEASE_SECONDS),
+            "PLEXICA_HEARTBEAT_SECONDS": str(LEASE_SECONDS / 3),
+            "PLEXICA_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+
+    async def start(self, module: str, **environment: str) -> str:
+        """Start ``python -m module`` and return the name under which it is spoken of."""
+        name = f"{module}-{len(self._running)}"
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._running[name] = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", module, env={**self._environment, **environment}, stdout=log, stderr=log
+            )
+        return name
+
+    async def start_broker(self) -> str:
+        """Start the broker and wait until it serves."""
+        name = await self.start("broker")
+        await eventually(lambda: "broker.started" in self.log(name), START_SECONDS)
+        return name
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self._running[name].kill()
+        await self._running[name].wait()
+
+    async def terminate(self, name: str) -> int:
+        """SIGTERM; the exit status."""
+        self._running[name].send_signal(signal.SIGTERM)
+        return await self.ended(name)
+
+    async def ended(self, name: str) -> int:
+        """The exit status of a process that ends."""
+        async with asyncio.timeout(START_SECONDS):
+            return await self._running[name].wait()
+
+    def log(self, name: str) -> str:
+        """What the process printed so far."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    async def kill_all(self) -> None:
+        """Kill whatever still runs."""
+        for process in self._running.values():
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@asynccontextmanager
+async def connected(plugin: Plugin, url: str, instance: str = "observer") -> AsyncIterator[Runner]:
+    """A plugin in this process, among the others."""
+    transport = AmqpTransport(url, identity=plugin.id, instance=instance, insecure=True)
+    async with plugin.connected(transport=transport, tenants=["acme-corp"]) as runner:
+        yield runner
+
+
+async def answered(acme: TenantClient, service: str, path: str, within: float = START_SECONDS) -> None:
+    """Wait until a GET is answered."""
+
+    async def is_answered() -> bool:
+        try:
+            await acme.service(service).get(path, timeout=2)
+        except CallError:
+            return False
+        return True
+
+    await eventually(is_answered, within)

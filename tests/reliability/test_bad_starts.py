@@ -1,0 +1,125 @@
+"""What cannot start says why in one place, with status 1; what can wait, waits and says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import InvalidRequestError
+from plugin_runtime import Plugin
+from tests.ports import free_port
+from tests.rabbitmq import RabbitMQNode
+from tests.reliability.processes import OBSERVER, Processes, answered, connected
+from tests.reliability.relay import Relay
+from tests.waiting import eventually
+
+BROKEN = {
+    "id": "plugin-broken",
+    "name": "Broken",
+    "version": "1.0",
+    "api": {
+        "servces": [],
+        "services": [{"name": "crm.contacts", "version": "1.0.0", "endpoints": [{"method": "GETT", "path": "x"}]}],
+        "dependencies": [{"pluginId": "plugin-crm", "version": "abc"}],
+    },
+}
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Processes:
+    return Processes(f"amqp://guest:guest@127.0.0.1:{free_port()}/", tmp_path)
+
+
+async def test_a_broken_manifest_names_every_error_by_its_path(processes: Processes, tmp_path: Path) -> None:
+    """All six at once, before anything connects."""
+    (tmp_path / "plugin.json").write_text(json.dumps(BROKEN))
+    name = await processes.start("tests.reliability.plugins.from_file", PLUGIN_JSON=str(tmp_path / "plugin.json"))
+
+    status = await processes.ended(name)
+    said = processes.log(name)
+
+    assert status == 1
+    assert "has 6 errors:" in said
+    for path in ("version", "api.servces", "api.services.0.name", "api.services.0.endpoints.0.method"):
+        assert f"  {path}: " in said
+    assert "  api.services.0.endpoints.0.path: path 'x' must start with '/'" in said
+    assert "  api.dependencies.0.version: range 'abc' is not an npm version range" in said
+
+
+async def test_the_broker_refuses_a_broken_manifest_with_every_path(vhost_url: str, tmp_path: Path) -> None:
+    processes = Processes(vhost_url, tmp_path)
+    await processes.start_broker()
+    try:
+        async with connected(Plugin.from_manifest(OBSERVER), vhost_url) as runner:
+            with pytest.raises(InvalidRequestError) as caught:
+                await runner.tenant("acme-corp").service("system.plugins").post("/plugins", body={"manifest": BROKEN})
+    finally:
+        await processes.kill_all()
+
+    paths = {error["path"] for error in caught.value.details["errors"]}
+    assert {"manifest.version", "manifest.api.servces", "manifest.api.dependencies.0.version"} <= paths
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://localhost:5672/", "has scheme 'http', not amqp or amqps"),
+        ("memory://", "can reach nobody by memory://"),
+        ("amqp://", "names no host"),
+        ("amqp://localhost:port/", "is not an address"),
+    ],
+)
+@pytest.mark.parametrize("module", ["broker", "examples.crm"])
+async def test_a_wrong_url_ends_with_a_sentence(processes: Processes, module: str, url: str, said: str) -> None:
+    name = await processes.start(module, PLEXICA_URL=url)
+
+    assert await processes.ended(name) == 1
+    assert said in processes.log(name)
+    assert "Traceback" not in processes.log(name)
+
+
+@pytest.mark.parametrize("module", ["broker", "examples.crm"])
+async def test_a_wrong_password_ends_with_a_sentence(
+    rabbitmq_node: RabbitMQNode, vhost: str, tmp_path: Path, module: str
+) -> None:
+    processes = Processes(rabbitmq_node.url(vhost, "guest", "wrong"), tmp_path)
+    name = await processes.start(module)
+
+    assert await processes.ended(name) == 1
+    assert "ACCESS_REFUSED" in processes.log(name)
+    assert "Traceback" not in processes.log(name)
+    assert "wrong" not in processes.log(name)
+
+
+@pytest.mark.parametrize("module", ["broker", "examples.crm"])
+async def test_a_wrong_vhost_ends_with_a_sentence(rabbitmq_node: RabbitMQNode, tmp_path: Path, module: str) -> None:
+    processes = Processes(rabbitmq_node.url("nowhere"), tmp_path)
+    name = await processes.start(module)
+
+    assert await processes.ended(name) == 1
+    assert "nowhere" in processes.log(name)
+    assert "Traceback" not in processes.log(name)
+
+
+async def test_everything_waits_for_rabbitmq_and_says_so(relay: Relay, tmp_path: Path) -> None:
+    """Broker and plugin are started first; RabbitMQ comes later, and they serve."""
+    processes = Processes(relay.url, tmp_path)
+    broker = await processes.start("broker")
+    plugin = await processes.start("examples.crm")
+    try:
+        for name in (broker, plugin):
+            await eventually(lambda name=name: "transport.waiting" in processes.log(name))
+        await relay.open()
+        async with connected(Plugin.from_manifest(OBSERVER), relay.url) as runner:
+            await answered(runner.tenant("acme-corp"), "crm.contacts", "/contacts")
+    finally:
+        await processes.kill_all()
+
+
+async def test_a_broker_with_an_unusable_store_says_so(vhost_url: str, tmp_path: Path) -> None:
+    processes = Processes(vhost_url, tmp_path)
+    name = await processes.start("broker", PLEXICA_STORE=str(tmp_path / "nowhere" / "broker.db"))
+
+    assert await processes.ended(name) == 1
+    assert "nowhere" in processes.log(name)
+    assert "Traceback" not in processes.log(name)
