@@ -43,9 +43,8 @@ def assemble(
 ) -> Control:
     """Put the subjects together; nothing runs yet. Removing a tenant uninstalls what is in it from here on.
 
-    Args:
-        now: Seconds since the epoch.
-        remove_data: Removes a plugin's shared data from a tenant when an uninstall asks for it.
+    ``now`` tells seconds since the epoch; ``remove_data`` removes a plugin's shared data from a tenant when an
+    uninstall asks for it.
     """
     heard: dict[str, float] = {}
     changes = Changes(database, provisioner)

@@ -10,19 +10,21 @@ from structlog.typing import Processor
 LogFormat = Literal["auto", "json", "console"]
 
 
-def configure_logs(log_format: LogFormat = "auto", *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def configure_logs(log_format: LogFormat = "auto", *, level: str = "info", stream: TextIO | None = None) -> None:
     """Configure structlog and the standard library's logging for this process; calling again replaces that.
 
     Args:
         log_format: ``console`` for people, ``json`` for one JSON object a line, ``auto`` for console on a terminal.
-        level: The least level that is shown of our own; libraries are shown from WARNING on.
+        level: ``debug``, ``info``, ``warning`` or ``error``: the least that is shown of our own; libraries are shown
+            from warning on.
         stream: Where to; standard error when None.
     """
     target = sys.stderr if stream is None else stream
+    least = logging.getLevelNamesMapping()[level.upper()]
     is_console = log_format == "console" or (log_format == "auto" and target.isatty())
     structlog.configure(
         processors=[*_shared(), *_rendered(is_console=is_console)],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
@@ -33,7 +35,7 @@ def configure_logs(log_format: LogFormat = "auto", *, level: int = logging.INFO,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendered(is_console=is_console)],
         )
     )
-    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
 
 
 def _shared() -> list[Processor]:

@@ -1,6 +1,7 @@
 """Handlers at work: tasks that are counted, bounded and awaited at the end."""
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from typing import Any
 
@@ -12,19 +13,21 @@ log = structlog.get_logger()
 class TaskSet:
     """Tasks started from plain callbacks, none of which is ever forgotten.
 
-    A task's unexpected exception is logged and ends nothing else.
+    A task's unexpected exception is logged and ends nothing else. Each runs in a copy of the context in which the set
+    was made: what a publisher bound to its log never shows in a handler's.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
+        self._context = contextvars.copy_context()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin a piece of work."""
-        task = asyncio.get_running_loop().create_task(work, name=self._name)
+        task = asyncio.get_running_loop().create_task(work, name=self._name, context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 

@@ -107,6 +107,10 @@ class RabbitMQNode:
         """The queues of a vhost, as the management API tells them."""
         return list(self._api.call("GET", "queues", vhost))
 
+    def delete_queue(self, vhost: str, name: str) -> None:
+        """Delete a queue with what is in it; `LookupError` for one that another connection holds exclusively."""
+        self._api.call("DELETE", "queues", vhost, name)
+
     def bindings(self, vhost: str) -> list[dict[str, Any]]:
         """The bindings of a vhost."""
         return list(self._api.call("GET", "bindings", vhost))

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import sys
 
 from rich.console import Console
@@ -29,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--url", help="play over this RabbitMQ, as separate processes; embedded in one without it")
     url = parser.parse_args().url
-    configure_logs(level=logging.ERROR)
+    configure_logs(level="error")
     narrator = Narrator(Console(highlight=False))
     try:
         asyncio.run(play(url or None, narrator))

@@ -1,0 +1,252 @@
+"""A broker in this process on one of the transports, and what tests do to it and to the plugins on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from broker.bootstrap import Broker, running_broker
+from broker.settings import BrokerSettings
+from contracts.calls import CallReply
+from contracts.codec import CALLER_HEADER, TENANT_HEADER, decode, encode
+from contracts.names import SYSTEM_PLUGIN
+from contracts.registry import ServiceRecord
+from contracts.topology import Topology
+from plugin_runtime import Plugin, Runner, TenantClient
+from plugin_runtime.context import new_id
+from plugin_runtime.transport.amqp import AmqpTransport
+from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
+from plugin_runtime.transport.memory import MemoryTransport
+from plugin_runtime.transport.memory_vhost import MemoryVhost
+from tests.acceptance.plugins import make_plugin
+from tests.conformance.collector import Collector
+
+ACME, GLOBEX = "acme-corp", "globex"
+LEASE_SECONDS = 0.6
+"""Short enough to see one run out."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message as its publisher handed it to the transport."""
+
+    exchange: str
+    routing_key: str
+    type: str
+
+
+class World:
+    """One bus: a broker, and the plugins and strangers that a test connects."""
+
+    topology = Topology()
+
+    def __init__(self, place: MemoryVhost | str, *, store: Path | None, **settings: Any) -> None:
+        self._place = place
+        self._store = store
+        self._settings = BrokerSettings(prefix="", **{"auto_install": True, **settings})
+        self._broker: Broker | None = None
+        self._hosting: asyncio.Task[None] | None = None
+        self._goes = asyncio.Event()
+        self._plugins: dict[Runner, tuple[AsyncExitStack, Transport]] = {}
+        self._strangers: list[Transport] = []
+
+    def transport(self, identity: str, instance: str = "") -> Transport:
+        """A connection that is not open yet."""
+        name = instance or new_id()[:12]
+        if isinstance(self._place, MemoryVhost):
+            return MemoryTransport(self._place, identity=identity, instance=name)
+        return AmqpTransport(self._place, identity=identity, instance=name, insecure=True)
+
+    # The broker
+
+    @property
+    def broker(self) -> Broker:
+        assert self._broker is not None
+        return self._broker
+
+    async def start_broker(self) -> None:
+        """Bring the broker up, in a task of its own, as in a process of its own."""
+        self._goes = asyncio.Event()
+        serving: asyncio.Future[Broker] = asyncio.get_running_loop().create_future()
+        self._hosting = asyncio.create_task(self._host(serving))
+        await asyncio.wait((self._hosting, serving), return_when=asyncio.FIRST_COMPLETED)
+        if self._hosting.done():
+            await self._hosting
+        self._broker = await serving
+
+    async def stop_broker(self) -> None:
+        self._goes.set()
+        hosting, self._hosting, self._broker = self._hosting, None, None
+        if hosting is not None:
+            await hosting
+
+    async def settled(self) -> None:
+        """Wait until every announcement made so far is with RabbitMQ."""
+        await self.broker.drained()
+
+    async def _host(self, serving: "asyncio.Future[Broker]") -> None:
+        transport = self.transport(SYSTEM_PLUGIN, "broker")
+        async with running_broker(self._settings, transport, store=self._store) as broker:
+            serving.set_result(broker)
+            await self._goes.wait()
+
+    # Plugins
+
+    async def connect(self, plugin: Plugin, *, tenants: Iterable[str] = (ACME,), identity: str | None = None) -> Runner:
+        """Bring an instance up; it goes down with the world, or by `stop` or `crash`."""
+        transport = self.transport(identity or plugin.id)
+        stack = AsyncExitStack()
+        try:
+            runner = await stack.enter_async_context(plugin.connected(transport=transport, tenants=tenants))
+        except BaseException:
+            await transport.close()
+            raise
+        self._plugins[runner] = (stack, transport)
+        await self.settled()
+        return runner
+
+    async def tenant(self, plugin: Plugin | None = None, *, tenant: str = ACME) -> TenantClient:
+        """A tenant as a plugin without services sees it (`plugin-analytics` unless given)."""
+        runner = await self.connect(plugin or make_plugin("analytics"), tenants=[tenant])
+        return runner.tenant(tenant)
+
+    async def stop(self, runner: Runner) -> None:
+        """Stop an instance in order."""
+        stack, _ = self._plugins.pop(runner)
+        await stack.aclose()
+
+    async def crash(self, runner: Runner) -> None:
+        """Let an instance die as its process would: no word to anybody, work in flight is lost."""
+        stack, transport = self._plugins.pop(runner)
+        self.silence(runner)
+        await transport.close()
+        await runner._server.drain(0)
+        await runner._events.drain(0)
+        runner.answer = None  # so that stopping says no good-bye
+        await stack.aclose()
+
+    def silence(self, runner: Runner) -> None:
+        """No more heartbeats come from an instance that otherwise lives."""
+        if runner._heart is not None:
+            runner._heart.cancel()
+            runner._heart = None
+
+    async def beat(self, runner: Runner) -> None:
+        """One heartbeat of an instance."""
+        await runner._registrar.heartbeat(runner._caller, 0)
+
+    @contextmanager
+    def sent_by(self, runner: Runner) -> Iterator[list[Sent]]:
+        """Everything that an instance publishes within the context."""
+        transport: Any = self._plugins[runner][1]
+        publish, found = transport.publish, list[Sent]()
+
+        async def publishing(message: Message, **options: Any) -> None:
+            found.append(Sent(options["exchange"], options["routing_key"], message.type))
+            await publish(message, **options)
+
+        transport.publish = publishing
+        try:
+            yield found
+        finally:
+            del transport.publish
+
+    # Strangers
+
+    async def raw(self, identity: str = "plugin-mallory") -> Transport:
+        """A bare connection, for messages that no plugin of ours would publish."""
+        transport = self.transport(identity)
+        self._strangers.append(transport)
+        await transport.open()
+        return transport
+
+    async def ask_raw(
+        self,
+        body: bytes,
+        *,
+        identity: str = "plugin-analytics",
+        key: str = f"{ACME}.crm.contacts.1.0.0",
+        type: str = "call",  # noqa: A002 - AMQP's own word
+        headers: Mapping[str, HeaderValue] | None = None,
+    ) -> Message:
+        """Publish these very bytes as a call and return the answer as it came."""
+        transport, answers = await self.raw(identity), Collector()
+        given = {TENANT_HEADER: ACME, CALLER_HEADER: identity} if headers is None else dict(headers)
+        message = Message(body=body, type=type, message_id=new_id(), correlation_id=new_id(), headers=given)
+        async with transport.direct_caller(answers) as direct:
+            await direct.publish(message, exchange=self.topology.calls, routing_key=key)
+            (answer,) = await answers.received(1)
+        return answer.message
+
+    async def emit_raw(
+        self,
+        body: bytes,
+        *,
+        identity: str = "plugin-crm",
+        exchange: str = topology.events,
+        key: str = f"{ACME}.crm.events.contact.created",
+        type: str = "event",  # noqa: A002 - AMQP's own word
+        **headers: HeaderValue,
+    ) -> None:
+        """Publish these very bytes as an event; header names come with underscores."""
+        transport = await self.raw(identity)
+        given = {TENANT_HEADER: ACME, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        message = Message(body=body, type=type, message_id=new_id(), headers=given)
+        await transport.publish(message, exchange=exchange, routing_key=key)
+
+    async def dead_letters(self, plugin: str, count: int = 1) -> list[Delivery]:
+        """Wait for so many dead letters of a plugin and take them."""
+        transport, letters = await self.raw(plugin), Collector()
+        consumer = await transport.consume(self.topology.dead_queue(plugin).name, letters, prefetch=100, role="dead")
+        found = await letters.acknowledged(count)
+        await consumer.cancel()
+        return found
+
+    async def depth(self, queue: str) -> int:
+        """How many messages are ready in a queue."""
+        transport = self._strangers[0] if self._strangers else await self.raw()
+        return (await transport.depth(queue)).messages
+
+    async def close(self) -> None:
+        for runner in list(reversed(self._plugins)):
+            await self.stop(runner)
+        for transport in self._strangers:
+            await transport.close()
+        await self.stop_broker()
+
+
+@asynccontextmanager
+async def world_on(place: MemoryVhost | str, *, store: Path | None = None, **settings: Any) -> AsyncIterator[World]:
+    """A world with a running broker."""
+    world = World(place, store=store, **settings)
+    await world.start_broker()
+    try:
+        yield world
+    finally:
+        await world.close()
+
+
+def call_bytes(method: str = "GET", path: str = "/contacts", **fields: Any) -> bytes:
+    """A call as it crosses the wire."""
+    return encode({"method": method, "path": path, **fields})
+
+
+def reply_of(message: Message) -> CallReply:
+    """What a raw answer says."""
+    return CallReply.from_json(decode(message.body))
+
+
+def status_is(client: TenantClient, service: str, status: str) -> Callable[[], Any]:
+    """For `eventually`: the registry shows a service at this status."""
+
+    async def holds() -> bool:
+        return status in {found.status for found in await client.registry.list() if found.service_name == service}
+
+    return holds
+
+
+def short(record: ServiceRecord) -> tuple[str, str, str]:
+    """A service on one line."""
+    return record.service_name, record.version, record.status
