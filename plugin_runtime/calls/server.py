@@ -41,6 +41,7 @@ from plugin_runtime.transport.base import Delivery, Message, Transport
 log = structlog.get_logger()
 
 LONGEST_BUDGET_SECONDS = 3600.0
+ANSWER_STATUSES = range(200, 600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class CallServer:
             async with limit:
                 return _reply(await mark.handler(call, **received.match.params))
         except Refusal as refusal:
-            return CallReply(status=refusal.status, data=refusal.data)
+            return _reply(Reply(refusal.data, status=refusal.status))
         except CodedError:
             raise
         except Exception as error:
@@ -218,9 +219,16 @@ def _fault(kind: str, text: str) -> CallReply:
 
 
 def _reply(answer: Any) -> CallReply:
-    if isinstance(answer, Reply):
-        return CallReply(status=answer.status, headers=dict(answer.headers), data=answer.data)
-    return CallReply(status=200, data=answer)
+    if not isinstance(answer, Reply):
+        return CallReply(status=200, data=answer)
+    # What the caller's runtime could not read would leave it in the dark: it hears of the fault instead.
+    status: Any = answer.status
+    if type(status) is not int or status not in ANSWER_STATUSES:
+        return _fault("ValueError", f"the handler's answer has status {status!r}, expected a whole number 200 to 599")
+    headers = dict(answer.headers)
+    if not all(isinstance(word, str) for pair in headers.items() for word in pair):
+        return _fault("ValueError", f"the handler's answer has headers that are not all text: {headers!r}")
+    return CallReply(status=status, headers=headers, data=answer.data)
 
 
 def _deadline(message: Message) -> Deadline:

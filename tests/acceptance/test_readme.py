@@ -1,0 +1,35 @@
+"""The README tells the truth: its program is the example, and its output is what that prints."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def test_the_readme_opens_with_the_example_and_its_output() -> None:
+    (language, program), (_, output), *_ = BLOCK.findall((ROOT / "README.md").read_text())
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "examples.quickstart"], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+
+    assert language == "python"
+    assert program == (ROOT / "examples" / "quickstart.py").read_text()
+    assert output == ran.stdout
+    assert ran.stderr == ""
+
+
+def test_every_variable_the_readme_names_is_a_setting() -> None:
+    named = set(re.findall(r"`PLEXICA_([A-Z_]+)`", (ROOT / "README.md").read_text()))
+    settings = "\n".join(
+        (ROOT / place).read_text()
+        for place in ("plugin_runtime/settings.py", "broker/settings.py", "tests/rabbitmq.py")
+    )
+
+    assert named
+    assert [
+        name for name in named if f"    {name.lower()}:" not in settings and f"PLEXICA_{name}" not in settings
+    ] == []
