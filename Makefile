@@ -3,6 +3,8 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 export UV_PROJECT_ENVIRONMENT := $(VENV)
+# Trust whom this machine trusts: behind a company's proxy that is more than uv's own list.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help demo test check lint types format clean
 

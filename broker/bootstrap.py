@@ -23,7 +23,7 @@ from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime import Runner, RuntimeSettings, configure_logs
 from plugin_runtime.context import new_id
-from plugin_runtime.settings import check_url, without_password
+from plugin_runtime.transport.address import Address
 from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
 
@@ -158,7 +158,7 @@ async def running_broker(
 def amqp_transport(settings: BrokerSettings) -> AmqpTransport:
     """The broker's connection to RabbitMQ."""
     instance = new_id()[:INSTANCE_LENGTH]
-    return AmqpTransport(check_url(settings.url), identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
+    return AmqpTransport(settings.url, identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
 
 
 def run_broker(settings: BrokerSettings) -> None:
@@ -190,7 +190,7 @@ async def _run_until_signalled(settings: BrokerSettings) -> None:
 async def _serve(settings: BrokerSettings, stopped: asyncio.Event) -> None:
     async with running_broker(settings, amqp_transport(settings), store=settings.store):
         log.info(
-            "broker.started", url=without_password(settings.url), prefix=settings.prefix, store=str(settings.store)
+            "broker.started", url=Address.parse(settings.url).shown, prefix=settings.prefix, store=str(settings.store)
         )
         await stopped.wait()
     log.info("broker.stopped")

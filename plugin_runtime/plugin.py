@@ -18,7 +18,7 @@ from plugin_runtime.marks import Function, ServiceDefinition, SubscriptionMark
 from plugin_runtime.registration import RemoteRegistrar
 from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.runner import Runner
-from plugin_runtime.settings import RuntimeSettings, check_url
+from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.signatures import check_listener
 from plugin_runtime.tenant import TenantClient
 from plugin_runtime.transport.amqp import AmqpTransport
@@ -145,9 +145,7 @@ class Plugin:
         wanted = tuple(check_tenant(tenant) for tenant in tenants) or (settings.tenant,)
         instance = new_id()[:INSTANCE_LENGTH]
         if transport is None:
-            transport = AmqpTransport(
-                check_url(settings.url), identity=self.id, instance=instance, insecure=settings.insecure
-            )
+            transport = AmqpTransport(settings.url, identity=self.id, instance=instance, insecure=settings.insecure)
         registrar = RemoteRegistrar(
             transport,
             Topology(settings.prefix),

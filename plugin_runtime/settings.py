@@ -1,16 +1,14 @@
 """What a plugin process reads from its environment, once, at its entry point."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.errors import InvalidUrlError, StartError
+from contracts.errors import StartError
 from contracts.names import check_tenant
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
-SCHEMES = ("amqp", "amqps")
 
 
 class RuntimeSettings(BaseSettings):
@@ -49,35 +47,3 @@ class RuntimeSettings(BaseSettings):
         except ValidationError as error:
             lines = [f"PLEXICA_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
             raise StartError("; ".join(lines)) from error
-
-
-def check_url(url: str) -> str:
-    """An AMQP address, or an error that says what is wrong with it and shows a right one.
-
-    Raises:
-        InvalidUrlError: Another scheme, no host, or a port that is none; never shows a password.
-    """
-    example = f"expected e.g. '{DEFAULT_URL}'"
-    try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
-    except ValueError as error:
-        raise InvalidUrlError(f"PLEXICA_URL is not an address: {error}; {example}") from error
-    if parts.scheme == "memory":
-        raise InvalidUrlError(
-            f"PLEXICA_URL is '{url}', but a process of its own can reach nobody by memory://; {example}, or run plugin "
-            "and broker in one process with broker.testing.running()"
-        )
-    if parts.scheme not in SCHEMES:
-        raise InvalidUrlError(f"PLEXICA_URL has scheme '{parts.scheme}', not amqp or amqps; {example}")
-    if not parts.hostname or not port_is_fine:
-        raise InvalidUrlError(f"PLEXICA_URL names no host to connect to; {example}")
-    return url
-
-
-def without_password(url: str) -> str:
-    """The address as a log may show it."""
-    parts = urlsplit(url)
-    user = f"{parts.username}@" if parts.username else ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{user}{parts.hostname}{port}{parts.path}"

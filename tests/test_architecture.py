@@ -21,7 +21,7 @@ ALLOWED = {
 }
 """Imports point one way: contracts <- plugin_runtime <- broker; the examples are users of the first two."""
 
-EMBEDS_BROKER = "examples/demo/"
+EMBEDS_BROKER = ("examples/demo/", "examples/quickstart.py")
 """The demo runs the broker beside the plugins; the plugins themselves never import it."""
 
 AMQP = {"aio_pika", "aiormq", "pamqp"}

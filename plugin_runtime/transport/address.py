@@ -11,6 +11,7 @@ HEARTBEAT_SECONDS = 10
 """Short, so that both sides notice a dead connection within half a minute."""
 
 DEFAULT_LOGIN = "guest"
+EXPECTED = "expected e.g. 'amqp://user:password@host:5672/vhost'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,16 @@ class Address:
         Raises:
             InvalidUrlError: The scheme is another, or host, port or heartbeat cannot be read.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        parts = _split(url)
+        if parts.scheme == "memory":
             raise InvalidUrlError(
-                f"'{_shown(parts)}' is no address of RabbitMQ; expected amqp://user:password@host:5672/vhost"
+                f"'{url}' can reach nobody by memory:// from a process of its own; {EXPECTED}, or run plugin and broker "
+                "in one process with broker.testing.running()"
             )
+        if parts.scheme not in {"amqp", "amqps"}:
+            raise InvalidUrlError(f"'{_shown(parts)}' has scheme '{parts.scheme}', not amqp or amqps; {EXPECTED}")
+        if not parts.hostname:
+            raise InvalidUrlError(f"'{_shown(parts)}' names no host to connect to; {EXPECTED}")
         return cls(
             url=url,
             shown=_shown(parts),
@@ -60,6 +66,15 @@ class Address:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError as error:
+        raise InvalidUrlError(f"the URL is not an address: {error}; {EXPECTED}") from error
+    return parts
 
 
 def _shown(parts: SplitResult) -> str:
