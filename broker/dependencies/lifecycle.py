@@ -31,7 +31,8 @@ from contracts.errors import (
     UnresolvableError,
     VersionMismatchError,
 )
-from contracts.manifest import Dependency, broken_rules
+from contracts.manifest import Dependency
+from contracts.manifest_rules import broken_rules
 from contracts.versions import highest, ordered
 
 RUNNING_VERSIONS = "SELECT DISTINCT plugin_version FROM instances WHERE plugin_id = :plugin"

@@ -223,7 +223,7 @@ def _reply(answer: Any) -> CallReply:
         return CallReply(status=200, data=answer)
     # What the caller's runtime could not read would leave it in the dark: it hears of the fault instead.
     status: Any = answer.status
-    if type(status) is not int or status not in ANSWER_STATUSES:
+    if not isinstance(status, int) or isinstance(status, bool) or status not in ANSWER_STATUSES:
         return _fault("ValueError", f"the handler's answer has status {status!r}, expected a whole number 200 to 599")
     headers = dict(answer.headers)
     if not all(isinstance(word, str) for pair in headers.items() for word in pair):

@@ -42,8 +42,8 @@ class Address:
         parts = _split(url)
         if parts.scheme == "memory":
             raise InvalidUrlError(
-                f"'{url}' can reach nobody by memory:// from a process of its own; {EXPECTED}, or run plugin and broker "
-                "in one process with broker.testing.running()"
+                f"'{url}' can reach nobody by memory:// from a process of its own; {EXPECTED}, or run plugin and "
+                "broker in one process with broker.testing.running()"
             )
         if parts.scheme not in {"amqp", "amqps"}:
             raise InvalidUrlError(f"'{_shown(parts)}' has scheme '{parts.scheme}', not amqp or amqps; {EXPECTED}")

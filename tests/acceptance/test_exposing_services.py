@@ -1,5 +1,6 @@
 """Exposing services: what a handler is given, and what becomes of what it returns or raises."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -174,7 +175,7 @@ async def test_reply_chooses_status_and_headers(world: World) -> None:
 
     @crm.service(SERVICE).post("/contacts")
     async def create(_call: Call) -> Reply:
-        return Reply({"id": "42"}, status=201, headers={"location": "/contacts/42"})
+        return Reply({"id": "42"}, status=HTTPStatus.CREATED, headers={"location": "/contacts/42"})
 
     contacts = await serve(world, crm)
     result = await contacts.request("POST", "/contacts")
