@@ -22,14 +22,13 @@ from contracts.errors import BrokerLockedError, TransportError
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime import Runner, RuntimeSettings, configure_logs
-from plugin_runtime.context import new_id
+from plugin_runtime.context import new_instance
 from plugin_runtime.transport.address import Address
 from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
 
-INSTANCE_LENGTH = 12
 CONCURRENCY = 64
 STOP_SECONDS = 10.0
 RELOCK_SECONDS = 60.0
@@ -45,6 +44,7 @@ class Broker:
         database: Database,
         transport: Transport,
         *,
+        instance: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         topology = Topology(settings.prefix)
@@ -55,12 +55,11 @@ class Broker:
         self._relay = Relay(self.subjects.outbox, transport, topology)
         self._expiry = Expiry(self.subjects.data)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._runner = self._own_runner(settings)
+        self._runner = self._own_runner(settings, instance)
 
-    def _own_runner(self, settings: BrokerSettings) -> Runner:
+    def _own_runner(self, settings: BrokerSettings, instance: str) -> Runner:
         plugin = system_plugin()
         self.subjects.mount(plugin)
-        instance = new_id()[:INSTANCE_LENGTH]
         return Runner(
             plugin.definition,
             self._transport,
@@ -68,6 +67,7 @@ class Broker:
             RuntimeSettings(prefix=settings.prefix, concurrency=CONCURRENCY, grace_seconds=STOP_SECONDS),
             instance=instance,
             serves_all_tenants=True,
+            owns_transport=False,
         )
 
     @asynccontextmanager
@@ -92,9 +92,19 @@ class Broker:
             try:
                 async with self._runner:
                     yield
+                await self._clear_up()
             finally:
                 for task in work:
                     task.cancel()
+
+    async def _clear_up(self) -> None:
+        """Announce what was committed, and delete this instance's queues; what fails waits for the next start."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._relay.drained()
+                await self._provisioner.remove_instance(SYSTEM_PLUGIN, self._runner.instance)
+        except (TimeoutError, TransportError) as error:
+            log.warning("broker.not_cleared_up", error=str(error) or "it took too long")
 
     async def drained(self) -> None:
         """Wait until every announcement made so far is confirmed by RabbitMQ."""
@@ -131,7 +141,12 @@ class Broker:
 
 @asynccontextmanager
 async def running_broker(
-    settings: BrokerSettings, transport: Transport, *, store: Path | None, now: Callable[[], float] = time.time
+    settings: BrokerSettings,
+    transport: Transport,
+    *,
+    store: Path | None,
+    instance: str | None = None,
+    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Broker]:
     """A broker for the length of the context.
 
@@ -139,6 +154,7 @@ async def running_broker(
         settings: What the operator chose.
         transport: Its own connection; closed at the end.
         store: The SQLite file; in memory when None.
+        instance: The name of this process among brokers; a new one when None.
         now: Seconds since the epoch.
 
     Raises:
@@ -147,7 +163,7 @@ async def running_broker(
     """
     database = await Database.open(store)
     try:
-        broker = Broker(settings, database, transport, now=now)
+        broker = Broker(settings, database, transport, instance=instance or new_instance(), now=now)
         async with broker.running():
             yield broker
     finally:
@@ -155,9 +171,8 @@ async def running_broker(
         await database.close()
 
 
-def amqp_transport(settings: BrokerSettings) -> AmqpTransport:
+def amqp_transport(settings: BrokerSettings, instance: str) -> AmqpTransport:
     """The broker's connection to RabbitMQ."""
-    instance = new_id()[:INSTANCE_LENGTH]
     return AmqpTransport(settings.url, identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
 
 
@@ -188,7 +203,9 @@ async def _run_until_signalled(settings: BrokerSettings) -> None:
 
 
 async def _serve(settings: BrokerSettings, stopped: asyncio.Event) -> None:
-    async with running_broker(settings, amqp_transport(settings), store=settings.store):
+    instance = new_instance()
+    transport = amqp_transport(settings, instance)
+    async with running_broker(settings, transport, store=settings.store, instance=instance):
         log.info(
             "broker.started", url=Address.parse(settings.url).shown, prefix=settings.prefix, store=str(settings.store)
         )
@@ -202,7 +219,7 @@ async def teardown(settings: BrokerSettings) -> int:
     Raises:
         BrokerLockedError: A broker runs on it.
     """
-    transport = amqp_transport(settings)
+    transport = amqp_transport(settings, new_instance())
     topology = Topology(settings.prefix)
     database = await Database.open(settings.store)
     try:

@@ -49,6 +49,5 @@ class SystemRegistrar:
         return None
 
     async def deregister(self, caller: Caller) -> None:
-        """Give up the instance's own queues. Those of the services stay: what is asked meanwhile waits in them."""
+        """The queues of its services stay: what is asked of the broker while it is away waits in them."""
         del caller
-        await self._provisioner.remove_instance(SYSTEM_PLUGIN, self._instance)

@@ -10,11 +10,9 @@ from broker.bootstrap import Broker, running_broker
 from broker.settings import BrokerSettings
 from contracts.names import SYSTEM_PLUGIN
 from plugin_runtime import Plugin, Runner
-from plugin_runtime.context import new_id
+from plugin_runtime.context import new_instance
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
-
-INSTANCE_LENGTH = 12
 
 
 class Bus:
@@ -32,7 +30,7 @@ class Bus:
     @asynccontextmanager
     async def connected(self, plugin: Plugin, *, tenants: Iterable[str] = ()) -> AsyncIterator[Runner]:
         """Bring a plugin up for the length of the context; `Plugin.tenant` works meanwhile."""
-        transport = MemoryTransport(self.vhost, identity=plugin.id, instance=new_id()[:INSTANCE_LENGTH])
+        transport = MemoryTransport(self.vhost, identity=plugin.id, instance=new_instance())
         async with plugin.connected(transport=transport, tenants=tenants) as runner:
             yield runner
 

@@ -4,6 +4,8 @@ import time
 import uuid
 from dataclasses import dataclass
 
+INSTANCE_LENGTH = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -49,3 +51,8 @@ class Context:
 def new_id() -> str:
     """A random id of 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def new_instance() -> str:
+    """A name for one running process, short enough to be read in RabbitMQ's management page."""
+    return new_id()[:INSTANCE_LENGTH]

@@ -13,7 +13,7 @@ from contracts.codec import (
     ORIGINAL_PUBLISHER_HEADER,
     ORIGINAL_TYPE_HEADER,
 )
-from contracts.errors import TransportError
+from contracts.errors import ReturnedMessageError, TransportError
 from contracts.topology import Topology
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
@@ -55,6 +55,7 @@ class DeadLetters:
         """Publish the message to ``plexica.dead``, wait for the confirm, then acknowledge it.
 
         Where RabbitMQ does not take it, the delivery is given back and will come again: never lost, perhaps twice.
+        Where nobody keeps dead letters, it is given up with the log as its only trace: it would come back for ever.
         """
         headers = {
             **headers_again(delivery, self._topology),
@@ -72,6 +73,10 @@ class DeadLetters:
         key = f"{self._transport.identity}.{subscription}"
         try:
             await self._transport.publish(message, exchange=self._topology.dead, routing_key=key)
+        except ReturnedMessageError:
+            log.error("dead_letter.unwanted", key=key, reason=str(error), type=type(error).__name__)  # noqa: TRY400
+            await delivery.reject(requeue=False)
+            return
         except TransportError as failure:
             log.warning("dead_letter.not_taken", key=key, error=str(failure))
             await delivery.reject(requeue=True)

@@ -8,9 +8,9 @@ from typing import Protocol
 import structlog
 
 from contracts.discovery import choose
-from contracts.errors import CallTimeoutError, ServiceUnavailableError, TransportError
+from contracts.errors import CallTimeoutError, InvalidRequestError, ServiceUnavailableError, TransportError
 from contracts.manifest import PluginManifest
-from contracts.names import SYSTEM_PLUGIN
+from contracts.names import SYSTEM_PLUGIN, check_service_name
 from contracts.registry import (
     DATA_SERVICE,
     DEPENDENCIES_SERVICE,
@@ -25,6 +25,7 @@ from contracts.registry import (
     ServiceRecord,
     TenantView,
 )
+from contracts.versions import check_range
 from plugin_runtime.calls.client import Target
 from plugin_runtime.context import Deadline
 
@@ -154,8 +155,17 @@ class ServiceDiscovery:
         return Target(record.plugin_id, service, record.version)
 
     async def record(self, tenant: str, service: str, range_: str | None, deadline: Deadline) -> ServiceRecord:
-        """Like `find`, with everything that is known of the version."""
+        """Like `find`, with everything that is known of the version.
+
+        Raises:
+            InvalidRequestError: The name is no service's, or the range is none.
+        """
         wanted = range_ or self._ranges.get(service, "*")
+        try:
+            check_service_name(service)
+            check_range(wanted)
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from error
         return choose(service, await self._records(tenant, service, deadline), wanted)
 
     async def _records(self, tenant: str, service: str, deadline: Deadline) -> list[ServiceRecord]:

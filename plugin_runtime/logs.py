@@ -7,6 +7,9 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import Processor
 
+SAID_BY_THE_TRANSPORT = ("aiormq", "aio_pika")
+"""Libraries whose tracebacks of lost connections our transport tells in one line each."""
+
 LogFormat = Literal["auto", "json", "console"]
 
 
@@ -36,6 +39,8 @@ def configure_logs(log_format: LogFormat = "auto", *, level: str = "info", strea
         )
     )
     logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
+    for name in SAID_BY_THE_TRANSPORT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _shared() -> list[Processor]:

@@ -11,7 +11,7 @@ from contracts.errors import NotRunningError, PlexicaError
 from contracts.manifest import PluginManifest
 from contracts.names import check_tenant
 from contracts.topology import Topology
-from plugin_runtime.context import new_id
+from plugin_runtime.context import new_instance
 from plugin_runtime.definition import Definition, default_name
 from plugin_runtime.logs import configure_logs
 from plugin_runtime.marks import Function, ServiceDefinition, SubscriptionMark
@@ -23,8 +23,6 @@ from plugin_runtime.signatures import check_listener
 from plugin_runtime.tenant import TenantClient
 from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
-
-INSTANCE_LENGTH = 12
 
 
 class Plugin:
@@ -143,7 +141,7 @@ class Plugin:
         """
         settings = RuntimeSettings.read(url=url, prefix=prefix)
         wanted = tuple(check_tenant(tenant) for tenant in tenants) or (settings.tenant,)
-        instance = new_id()[:INSTANCE_LENGTH]
+        instance = new_instance()
         if transport is None:
             transport = AmqpTransport(settings.url, identity=self.id, instance=instance, insecure=settings.insecure)
         registrar = RemoteRegistrar(

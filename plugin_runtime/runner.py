@@ -58,12 +58,14 @@ class Runner:
         *,
         instance: str,
         serves_all_tenants: bool = False,
+        owns_transport: bool = True,
     ) -> None:
         definition.verify()
         self.instance = instance
         self.answer: RegisterAnswer | None = None
         self._definition = definition
         self._transport = transport
+        self._owns_transport = owns_transport
         self._registrar = registrar
         self._settings = settings
         topology = Topology(settings.prefix)
@@ -189,7 +191,8 @@ class Runner:
 
     async def _abandon(self) -> None:
         await self._client.close()
-        await self._transport.close()
+        if self._owns_transport:
+            await self._transport.close()
 
     async def _until_empty(self, queues: list[str], deadline: Deadline) -> None:
         """The broker unbinds a version's queue with its last instance; what is in it by then is still run."""

@@ -51,7 +51,8 @@ class Caller:
             target = await self._discovery.find(tenant, service, range_, deadline)
             return await self._client.call(tenant, target, request, deadline=deadline, context=context)
         except CallTimeoutError as error:
-            if error.details.get("service") in {None, service}:
+            # Said by ourselves; what the callee or a service behind it says of its deadline is told in our words.
+            if error.details.get("service") == service:
                 raise
             raise timed_out(tenant, service, request, time.monotonic() - started) from error
 

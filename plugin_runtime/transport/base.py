@@ -145,6 +145,8 @@ class Transport(Protocol):
     async def open(self) -> None:
         """Wait until RabbitMQ is there, however long that takes, with jittered back-off; each try is logged.
 
+        Idempotent: a transport that is open keeps its connections.
+
         Raises:
             PublisherRefusedError: The login was refused: waiting would not help.
             MissingQueueError: The vhost does not exist.

@@ -64,12 +64,14 @@ class SupervisedConnection:
         return self._up.is_set()
 
     async def open(self) -> None:
-        """Connect, however long that takes, and start to supervise.
+        """Connect, however long that takes, and start to supervise. One that is supervised stays as it is.
 
         Raises:
             PublisherRefusedError: The login was refused.
             MissingQueueError: The vhost does not exist.
         """
+        if self._supervisor is not None:
+            return
         connection = await self._connect(raise_refusals=True)
         closing = self._established(connection)
         self._supervisor = asyncio.create_task(self._supervise(connection, closing), name=self._name)

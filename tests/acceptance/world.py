@@ -35,6 +35,7 @@ class Sent:
     exchange: str
     routing_key: str
     type: str
+    reply_to: str | None
 
 
 class World:
@@ -144,7 +145,7 @@ class World:
         publish, found = transport.publish, list[Sent]()
 
         async def publishing(message: Message, **options: Any) -> None:
-            found.append(Sent(options["exchange"], options["routing_key"], message.type))
+            found.append(Sent(options["exchange"], options["routing_key"], message.type, message.reply_to))
             await publish(message, **options)
 
         transport.publish = publishing

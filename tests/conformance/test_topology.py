@@ -108,6 +108,17 @@ async def test_exclusive_queue_is_refused_to_others(open_transport: OpenTranspor
     await holder.declare_queue(Queue(name="lock", exclusive=True))
 
 
+async def test_opening_twice_keeps_the_connection(open_transport: OpenTransport) -> None:
+    """An exclusive queue belongs to a connection: it is still ours, so no second one was made."""
+    holder = await open_transport()
+    await holder.declare_queue(Queue(name="lock", exclusive=True))
+
+    await holder.open()
+
+    await holder.declare_queue(Queue(name="lock", exclusive=True))
+    assert (await holder.depth("lock")).messages == 0
+
+
 async def test_exclusive_queue_goes_with_its_holder(open_transport: OpenTransport) -> None:
     holder, other = await open_transport("plugin-a"), await open_transport("plugin-b")
     await holder.declare_queue(Queue(name="lock", exclusive=True))
