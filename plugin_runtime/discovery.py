@@ -168,6 +168,14 @@ class ServiceDiscovery:
             raise InvalidRequestError(str(error)) from error
         return choose(service, await self._records(tenant, service, deadline), wanted)
 
+    async def require_tenant(self, tenant: str) -> None:
+        """Refuse a tenant that does not exist; the broker is asked once for each that does.
+
+        Raises:
+            TenantNotFoundError: There is no such tenant.
+        """
+        await self._records(tenant, REGISTRY_SERVICE, Deadline.after(ASK_SECONDS))
+
     async def _records(self, tenant: str, service: str, deadline: Deadline) -> list[ServiceRecord]:
         entry = self._view.get(tenant, service)
         if entry is None:

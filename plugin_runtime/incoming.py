@@ -113,8 +113,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 class Tenants(Protocol):
     """The tenants that this plugin serves, and their clients."""
 
-    def admits(self, tenant: str) -> bool:
-        """Whether the plugin is installed there."""
+    async def admits(self, tenant: str) -> bool:
+        """Whether the plugin is installed there, or is said to be within a moment."""
 
     def client(self, tenant: str, context: Context) -> TenantClient:
         """The tenant as a handler sees it."""

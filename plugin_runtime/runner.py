@@ -71,16 +71,16 @@ class Runner:
         topology = Topology(settings.prefix)
         manifest = definition.manifest
         self._view = RegistryView()
-        discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
+        self._discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
         self._client = CallClient(transport, topology, instance=instance)
-        self._caller = Caller(self._client, discovery)
+        self._caller = Caller(self._client, self._discovery)
         announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
         means = Means(
             manifest=manifest,
             instance=instance,
             caller=self._caller,
-            publisher=EventPublisher(transport, topology),
-            discovery=discovery,
+            publisher=EventPublisher(transport, topology, require_tenant=self._require_tenant),
+            discovery=self._discovery,
             data_watchers=data_watchers,
             announcement_watchers=announcement_watchers,
         )
@@ -266,6 +266,10 @@ class Runner:
                     await self._register()
             except PlexicaError as error:
                 log.warning("plugin.heartbeat_missed", reason=str(error))
+
+    async def _require_tenant(self, tenant: str) -> None:
+        if tenant not in self._tenants:
+            await self._discovery.require_tenant(tenant)
 
     async def _ask_versions(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
         timeout = max(0.001, deadline.remaining_seconds)

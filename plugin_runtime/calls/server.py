@@ -29,6 +29,7 @@ from contracts.errors import (
     ServiceNotFoundError,
     TransportError,
 )
+from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
 from plugin_runtime.calls.routing import Match, Router
 from plugin_runtime.context import Context, Deadline, new_id
@@ -77,6 +78,9 @@ class CallServer:
         self._dead_letters = dead_letters
         self._room = asyncio.Semaphore(concurrency)
         self._work = TaskSet("calls.serve")
+        # Codes are the bus's own words, and some promise that nothing was run. A plugin's handler speaks by Reply and
+        # Refusal: an error of a call that it made is its own fault, not an answer to its caller.
+        self._handlers_speak_codes = transport.identity == SYSTEM_PLUGIN
 
     @property
     def load(self) -> int:
@@ -97,7 +101,7 @@ class CallServer:
         started = time.monotonic()
         async with self._room:
             try:
-                received = self._receive(service, delivery)
+                received = await self._receive(service, delivery)
                 reply = await self._run(service, delivery, received)
             except CodedError as error:
                 reply = CallReply.of_error(error)
@@ -108,10 +112,10 @@ class CallServer:
         await self._settle(delivery, reply)
         log.debug("call.served", service=service, status=reply.status, seconds=time.monotonic() - started)
 
-    def _receive(self, service: str, delivery: Delivery) -> _Received:
+    async def _receive(self, service: str, delivery: Delivery) -> _Received:
         message = delivery.message
         origin = judge_call(delivery, self._topology)
-        if not self._tenants.admits(origin.tenant):
+        if not await self._tenants.admits(origin.tenant):
             raise ServiceNotFoundError(f"Service {service} not found or unavailable", tenant=origin.tenant)
         if len(message.body) > MAX_BODY_BYTES:
             raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
@@ -155,15 +159,13 @@ class CallServer:
                 return _reply(await mark.handler(call, **received.match.params))
         except Refusal as refusal:
             return _reply(Reply(refusal.data, status=refusal.status))
-        except CodedError:
-            raise
         except Exception as error:
+            if isinstance(error, CodedError) and self._handlers_speak_codes:
+                raise
             if isinstance(error, TimeoutError) and limit.expired():
                 raise CallTimeoutError(f"{mark.method} {mark.path} was not done by its deadline") from error
             log.exception("call.handler_failed", method=mark.method, path=mark.path)
-            kind = type(error).__name__
-            data = {"error": "Internal server error", "message": f"{kind}: {error}", "type": kind}
-            return CallReply(status=500, data=data)
+            return _internal_error(type(error).__name__, str(error))
 
     async def _settle(self, delivery: Delivery, reply: CallReply) -> None:
         if delivery.message.reply_to is None or delivery.message.correlation_id is None:
@@ -214,8 +216,12 @@ def _encoded(reply: CallReply) -> bytes:
 
 def _fault(kind: str, text: str) -> CallReply:
     log.error("call.answer_invalid", reason=text)
-    data = {"error": "Internal server error", "message": f"{kind}: {text}", "type": kind}
-    return CallReply(status=500, data=data)
+    return _internal_error(kind, text)
+
+
+def _internal_error(kind: str, text: str) -> CallReply:
+    """What a caller hears of a fault: its type and message, never a traceback."""
+    return CallReply(status=500, data={"error": "Internal server error", "message": f"{kind}: {text}", "type": kind})
 
 
 def _reply(answer: Any) -> CallReply:

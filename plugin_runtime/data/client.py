@@ -1,11 +1,11 @@
 """Shared data of one tenant: set, get, delete, keys, watch."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from contracts.errors import InvalidRequestError
+from contracts.errors import CodedError, InvalidRequestError, TransportError
 from contracts.events import DataChange
 from contracts.names import check_key, check_namespace, check_pattern
 from contracts.registry import DATA_SERVICE
@@ -13,6 +13,8 @@ from contracts.shared_data import DeleteAnswer, GetAnswer, KeyPage, SetAnswer, S
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.context import Context
 from plugin_runtime.data.watch import Watch, Watchers
+
+UNWATCH_SECONDS = 2.0
 
 Default = TypeVar("Default")
 
@@ -100,11 +102,15 @@ class DataClient:
             try:
                 yield changes
             finally:
-                await self._ask("POST", "/unwatch", body=body)
+                # Best effort: what cannot be taken back now goes with the instance.
+                with suppress(CodedError, TransportError):
+                    await self._ask("POST", "/unwatch", body=body, timeout=UNWATCH_SECONDS)
 
-    async def _ask(self, method: str, path: str, *, body: Any = None, query: Any = None) -> Any:
+    async def _ask(
+        self, method: str, path: str, *, body: Any = None, query: Any = None, timeout: float | None = None
+    ) -> Any:
         return await self._caller.ask(
-            self._tenant, DATA_SERVICE, method, path, body=body, query=query, context=self._context
+            self._tenant, DATA_SERVICE, method, path, body=body, query=query, timeout=timeout, context=self._context
         )
 
 

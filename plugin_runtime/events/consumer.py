@@ -52,7 +52,7 @@ class EventConsumer:
     async def broadcast(self, marks: list[SubscriptionMark], delivery: Delivery) -> None:
         """Hand a broadcast to every handler whose pattern admits it; each runs once, failures are logged only."""
         try:
-            incoming = self._receive(delivery)
+            incoming = await self._receive(delivery)
         except (CodedError, MalformedMessageError) as error:
             log.warning("event.broadcast_refused", reason=str(error), routing_key=delivery.routing_key)
             return
@@ -70,19 +70,19 @@ class EventConsumer:
 
     async def _handle(self, mark: SubscriptionMark, delivery: Delivery, room: asyncio.Semaphore) -> None:
         async with room:
-            attempt = _attempt(delivery)
+            attempt = self._attempt(delivery)
             error: Exception | None
             try:
-                incoming = self._receive(delivery)
+                incoming = await self._receive(delivery)
             except (CodedError, MalformedMessageError) as refused:
                 await self._dead_letters.bury(delivery, mark.name, refused, attempt=attempt)
                 return
             error = await self._run(mark, incoming)
             await self._settle(mark, delivery, error, attempt)
 
-    def _receive(self, delivery: Delivery) -> Event | Change:
+    async def _receive(self, delivery: Delivery) -> Event | Change:
         origin = judge_event(delivery, self._topology, myself=self._transport.identity)
-        if not self._tenants.admits(origin.tenant):
+        if not await self._tenants.admits(origin.tenant):
             raise TenantNotFoundError(f"this plugin is not installed in tenant '{origin.tenant}'")
         body = decode(delivery.message.body)
         return self._event(delivery, origin, body) if origin.type == "event" else self._change(delivery, origin, body)
@@ -96,7 +96,7 @@ class EventConsumer:
             id=str(headers.get(EVENT_HEADER) or delivery.message.message_id),
             publisher=origin.publisher,
             tenant=self._tenants.client(origin.tenant, Context(request_id=request_id)),
-            attempt=_attempt(delivery),
+            attempt=self._attempt(delivery),
             published_at=delivery.message.timestamp,
             request_id=request_id,
         )
@@ -119,7 +119,7 @@ class EventConsumer:
             tenant=self._tenants.client(
                 origin.tenant, Context(request_id=str(headers.get(REQUEST_HEADER) or new_id()))
             ),
-            attempt=_attempt(delivery),
+            attempt=self._attempt(delivery),
         )
 
     async def _run(self, mark: SubscriptionMark, incoming: Event | Change) -> Exception | None:
@@ -163,7 +163,8 @@ class EventConsumer:
         log.info("event.retry_scheduled", key=key, delay_seconds=round(retry.delay_seconds, 3), attempt=attempt)
         await delivery.acknowledge()
 
-
-def _attempt(delivery: Delivery) -> int:
-    counted = delivery.message.headers.get(ATTEMPT_HEADER, 1)
-    return (counted if isinstance(counted, int) else 1) + delivery.delivery_count
+    def _attempt(self, delivery: Delivery) -> int:
+        """Which attempt this is; what was counted is believed only of what came back over ``plexica.redelivery``."""
+        is_back = self._topology.exchange_kind(delivery.exchange) == "plexica.redelivery"
+        counted = delivery.message.headers.get(ATTEMPT_HEADER) if is_back else 1
+        return max(1, counted if isinstance(counted, int) else 1) + delivery.delivery_count

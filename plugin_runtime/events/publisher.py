@@ -1,6 +1,7 @@
 """Events out: published with confirm."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from contracts.codec import CALLER_HEADER, EVENT_HEADER, REQUEST_HEADER, TENANT_HEADER, encode
@@ -12,11 +13,19 @@ from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Tran
 
 
 class EventPublisher:
-    """Publishes one plugin's events."""
+    """Publishes one plugin's events.
 
-    def __init__(self, transport: Transport, topology: Topology) -> None:
+    Args:
+        require_tenant: Raises `TenantNotFoundError` for a tenant that does not exist; sends nothing for one in which
+            the plugin is installed.
+    """
+
+    def __init__(
+        self, transport: Transport, topology: Topology, *, require_tenant: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._transport = transport
         self._topology = topology
+        self._require_tenant = require_tenant
 
     async def emit(
         self,
@@ -44,11 +53,13 @@ class EventPublisher:
         Raises:
             InvalidRequestError: The key is not a key, or the data is no JSON value.
             PermissionDeniedError: The key begins with another plugin's name.
+            TenantNotFoundError: There is no such tenant.
             UnconfirmedPublishError: No confirm in time; it may have been stored.
             NotConnectedError: RabbitMQ is away; if the connection was lost before the confirm, it may have been stored.
         """
         body = encode(data)
         self._check(tenant, key)
+        await self._require_tenant(tenant)
         identity = event_id or new_id()
         message = Message(
             body=body,

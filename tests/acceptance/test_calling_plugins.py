@@ -612,7 +612,7 @@ async def test_call_whose_deadline_has_passed_is_not_run(world: World, headers: 
     assert (status, code, message) == (504, "CALL_TIMEOUT", "the deadline had passed before the call was run")
 
 
-@pytest.mark.parametrize("budget", ["soon", True, float("inf"), 1e300, None])
+@pytest.mark.parametrize("budget", ["soon", True, 1e30, -1, None])
 async def test_deadline_that_is_no_time_does_not_stop_a_service(world: World, budget: Any) -> None:
     await world.connect(make_crm())
     headers: Headers = {TENANT_HEADER: ACME, BUDGET_HEADER: budget, DEADLINE_HEADER: budget}

@@ -8,7 +8,6 @@ import structlog
 
 from contracts.calls import MAX_BODY_BYTES
 from contracts.errors import (
-    CodedError,
     EndpointNotFoundError,
     InvalidRequestError,
     NameTakenError,
@@ -223,16 +222,17 @@ async def test_no_traceback_crosses_the_wire(world: World) -> None:
     assert not any(word in answer.body for word in (b"Traceback", b".py", b"line "))
 
 
-async def test_coded_error_of_a_handler_keeps_class_and_details(world: World) -> None:
+async def test_coded_error_of_a_handler_is_its_fault_and_not_the_bus_speaking(world: World) -> None:
+    """RATE_LIMITED promises that nothing was run; only the bus itself can know."""
     contacts = await raising(world, RateLimitedError("Slow down", retryAfter=3))
 
-    with pytest.raises(RateLimitedError, match="Slow down") as caught:
+    with pytest.raises(RemoteError, match="RateLimitedError: Slow down") as caught:
         await contacts.get("/contacts")
 
-    assert caught.value.details == {"retryAfter": 3}
+    assert caught.value.status == 500
 
 
-async def test_coded_error_from_a_nested_call_reaches_the_outer_caller(world: World) -> None:
+async def test_failure_of_a_nested_call_is_told_to_the_outer_caller_as_a_fault(world: World) -> None:
     crm = make_plugin("crm", "GET /contacts")
 
     @crm.service(SERVICE).get("/contacts")
@@ -241,7 +241,7 @@ async def test_coded_error_from_a_nested_call_reaches_the_outer_caller(world: Wo
 
     contacts = await serve(world, crm)
 
-    with pytest.raises(CodedError, match=r"Service billing\.invoices not found or unavailable"):
+    with pytest.raises(RemoteError, match=r"ServiceNotFoundError: Service billing\.invoices not found or unavailable"):
         await contacts.get("/contacts")
 
 

@@ -169,7 +169,7 @@ class World:
         *,
         identity: str = "plugin-analytics",
         key: str = f"{ACME}.crm.contacts.1.0.0",
-        type: str = "call",  # noqa: A002 - AMQP's own word
+        type: str = "call",
         headers: Mapping[str, HeaderValue] | None = None,
     ) -> Message:
         """Publish these very bytes as a call and return the answer as it came."""
@@ -188,7 +188,7 @@ class World:
         identity: str = "plugin-crm",
         exchange: str = topology.events,
         key: str = f"{ACME}.crm.events.contact.created",
-        type: str = "event",  # noqa: A002 - AMQP's own word
+        type: str = "event",
         **headers: HeaderValue,
     ) -> None:
         """Publish these very bytes as an event; header names come with underscores."""

@@ -1,0 +1,190 @@
+"""The cached view of the registry, and what is asked of the broker."""
+
+import pytest
+
+from contracts.discovery import choose
+from contracts.errors import CallTimeoutError, ServiceNotFoundError, TenantNotFoundError, VersionMismatchError
+from contracts.registry import PluginAnnouncement, PresenceAnnouncement, ServiceAnnouncement, ServiceRecord, TenantView
+from plugin_runtime.context import Deadline
+from plugin_runtime.discovery import RegistryView, ServiceDiscovery
+from tests.factories import dependency_json, make_manifest
+
+SERVICE = "crm.contacts"
+
+
+def record(version: str = "1.0.0", status: str = "HEALTHY") -> ServiceRecord:
+    return ServiceRecord(
+        id=f"{SERVICE}@{version}",
+        plugin_id="plugin-crm",
+        service_name=SERVICE,
+        version=version,
+        status=status,  # type: ignore[arg-type]
+        instances=1,
+    )
+
+
+def status(revision: int, changed: ServiceRecord) -> ServiceAnnouncement:
+    return ServiceAnnouncement(change="status", revision=revision, service=changed)
+
+
+class Broker:
+    """Answers with what it was given, and counts."""
+
+    def __init__(self, *answers: list[ServiceRecord] | Exception) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
+        del service, deadline
+        self.asked += 1
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return TenantView(tenant=tenant, services=tuple(answer))
+
+
+def discovery(broker: Broker, view: RegistryView | None = None, range_: str = "^1.0.0") -> ServiceDiscovery:
+    needs = dependency_json(pluginId="plugin-crm", serviceName=SERVICE, version=range_)
+    manifest = make_manifest(id="plugin-analytics", api={"dependencies": [needs]})
+    return ServiceDiscovery(manifest, view or RegistryView(), broker)
+
+
+async def found(subject: ServiceDiscovery, range_: str | None = None) -> str:
+    return (await subject.find("acme-corp", SERVICE, range_, Deadline.after(5))).version
+
+
+async def test_what_is_known_is_not_asked_for_again() -> None:
+    broker = Broker([record("1.0.0"), record("1.4.0"), record("2.0.0")])
+    subject = discovery(broker)
+
+    assert [await found(subject) for _ in range(3)] == ["1.4.0"] * 3
+    assert await found(subject, ">=2") == "2.0.0"
+    assert broker.asked == 1
+
+
+async def test_what_a_registration_brought_is_never_asked_for() -> None:
+    view = RegistryView()
+    view.reset([TenantView(tenant="acme-corp", services=(record(),))], [SERVICE], revision=3)
+    broker = Broker()
+
+    assert await found(discovery(broker, view)) == "1.0.0"
+    assert broker.asked == 0
+
+
+async def test_a_change_of_status_is_applied_without_asking() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.0.0"), record("1.4.0")])
+
+    view.apply(status(1, record("1.4.0", "UNAVAILABLE")))
+
+    assert await found(discovery(Broker(), view)) == "1.0.0"
+
+
+async def test_a_version_that_went_without_a_word_is_not_found() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()])
+
+    view.apply(PresenceAnnouncement(revision=1, service_name=SERVICE, version="1.0.0"))
+
+    with pytest.raises(ServiceNotFoundError):
+        await found(discovery(Broker(), view))
+
+
+async def test_an_unknown_version_makes_the_view_ask() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.0.0")])
+    broker = Broker([record("1.0.0"), record("1.5.0")])
+
+    view.apply(ServiceAnnouncement(change="registered", revision=1, service=record("1.5.0")))
+
+    assert await found(discovery(broker, view)) == "1.5.0"
+    assert broker.asked == 1
+
+
+async def test_an_installation_makes_the_view_ask_for_that_tenant_and_plugin_only() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()])
+    view.put("globex", SERVICE, [record()])
+
+    view.apply(
+        PluginAnnouncement(change="installed", revision=1, tenant="globex", plugin_id="plugin-crm", version="2.0.0")
+    )
+
+    acme, globex = view.get("acme-corp", SERVICE), view.get("globex", SERVICE)
+    assert acme is not None
+    assert globex is not None
+    assert (acme.is_fresh, globex.is_fresh) == (True, False)
+
+
+async def test_a_missed_announcement_makes_everything_stale() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()])
+    view.apply(status(1, record()))
+
+    view.apply(status(3, record()))
+
+    entry = view.get("acme-corp", SERVICE)
+    assert entry is not None
+    assert not entry.is_fresh
+
+
+async def test_an_announcement_from_before_is_ignored() -> None:
+    view = RegistryView()
+    view.reset([TenantView(tenant="acme-corp", services=(record(),))], [SERVICE], revision=5)
+
+    view.apply(status(4, record("1.0.0", "UNAVAILABLE")))
+
+    assert await found(discovery(Broker(), view)) == "1.0.0"
+
+
+async def test_a_revision_that_a_heartbeat_promised_and_nobody_announced_makes_everything_stale() -> None:
+    view = RegistryView()
+    view.reset([TenantView(tenant="acme-corp", services=(record(),))], [SERVICE], revision=5)
+    entry = view.get("acme-corp", SERVICE)
+    assert entry is not None
+
+    view.heard_revision(6)
+    was_fresh = entry.is_fresh
+    view.heard_revision(6)
+
+    assert was_fresh
+    assert not entry.is_fresh
+
+
+async def test_while_the_broker_is_away_what_was_true_last_is_used_and_asked_for_seldom() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()])
+    view.mark_stale()
+    broker = Broker(CallTimeoutError("away"))
+    subject = discovery(broker, view)
+
+    assert [await found(subject) for _ in range(3)] == ["1.0.0"] * 3
+    assert broker.asked == 1
+
+
+async def test_an_unknown_tenant_is_told() -> None:
+    with pytest.raises(TenantNotFoundError):
+        await found(discovery(Broker(TenantNotFoundError("Tenant 'x' not found"))))
+
+
+async def test_the_brokers_own_services_are_always_known() -> None:
+    target = await discovery(Broker()).find("acme-corp", "system.data", None, Deadline.after(1))
+
+    assert (target.plugin, target.version) == ("plugin-system", "1.0.0")
+
+
+def test_healthy_comes_before_degraded_even_if_lower() -> None:
+    assert choose(SERVICE, [record("1.5.0", "DEGRADED"), record("1.4.0")], "^1.0.0").version == "1.4.0"
+    assert choose(SERVICE, [record("1.5.0", "DEGRADED")], "^1.0.0").version == "1.5.0"
+
+
+def test_unavailable_is_never_chosen() -> None:
+    with pytest.raises(ServiceNotFoundError, match=r"^Service crm.contacts not found or unavailable$"):
+        choose(SERVICE, [record("1.0.0", "UNAVAILABLE")], "*")
+
+
+def test_no_version_in_the_range_names_range_and_versions() -> None:
+    with pytest.raises(VersionMismatchError, match=r"no version in \^2.0.0; installed: 1.0.0, 1.5.0") as caught:
+        choose(SERVICE, [record("1.5.0"), record("1.0.0", "UNAVAILABLE")], "^2.0.0")
+
+    assert caught.value.details["versions"] == ["1.0.0", "1.5.0"]
