@@ -2,9 +2,13 @@
 
 import sys
 
-from broker.bootstrap import run_broker
-from broker.settings import BrokerSettings
 from contracts.errors import PlexicaError
+
+try:
+    from broker.bootstrap import run_broker
+    from broker.settings import BrokerSettings
+except ModuleNotFoundError as error:
+    sys.exit(f"the broker needs '{error.name}', which is not installed: pip install 'plexica-bus[broker]'")
 
 
 def main() -> None:

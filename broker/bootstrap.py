@@ -3,13 +3,17 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from broker.data.expiry import Expiry
+from broker.guard import guard
+from broker.lock import BrokerLock
 from broker.outbox.relay import Relay
 from broker.provisioning import store as queue_store
 from broker.provisioning.provisioner import Provisioner
@@ -31,8 +35,6 @@ log = structlog.get_logger()
 
 CONCURRENCY = 64
 STOP_SECONDS = 10.0
-RELOCK_SECONDS = 60.0
-RELOCK_PAUSE_SECONDS = 1.0
 
 
 class Broker:
@@ -54,12 +56,13 @@ class Broker:
         self.subjects = Subjects(database, self._provisioner, settings, now=now)
         self._relay = Relay(self.subjects.outbox, transport, topology)
         self._expiry = Expiry(self.subjects.data)
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lock = BrokerLock(self._provisioner.take_lock, lambda: transport.is_connected)
         self._runner = self._own_runner(settings, instance)
 
     def _own_runner(self, settings: BrokerSettings, instance: str) -> Runner:
         plugin = system_plugin()
         self.subjects.mount(plugin)
+        guard(plugin, self._lock.check)
         return Runner(
             plugin.definition,
             self._transport,
@@ -74,28 +77,26 @@ class Broker:
     async def running(self) -> AsyncIterator[None]:
         """Take the lock, make the topology fit the store, serve; in the reverse order at the end.
 
+        Nothing is answered, relayed or judged while the lock is not surely held: see `broker.lock`.
+
         Raises:
             BrokerLockedError: Another broker runs on this bus.
         """
         await self._transport.open()
-        await self._provisioner.prepare_bus()
-        await reconcile(self._database, self._provisioner)
+        await self._lock.acquire()
+        await self._prepare()
         self._transport.on_reconnected(self._reconnected)
         # A `TransportError` of any task ends the broker: better none than one that does half its work.
-        async with asyncio.TaskGroup() as tasks:
-            work = [
-                tasks.create_task(self._relay.run(), name="outbox.relay"),
-                tasks.create_task(self._expiry.run(), name="data.expiry"),
-                tasks.create_task(self.subjects.sweeper.run(), name="registry.sweeper"),
-                tasks.create_task(self._until_failed(), name="broker.lock"),
-            ]
-            try:
-                async with self._runner:
-                    yield
-                await self._clear_up()
-            finally:
-                for task in work:
-                    task.cancel()
+        work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "broker.lock": self._lock.keep,
+            "outbox.relay": partial(self._relay.run, self._lock.held),
+            "data.expiry": partial(self._expiry.run, self._lock.held),
+            "registry.sweeper": partial(self.subjects.sweeper.run, self._lock.held),
+        }
+        async with _beside(work):
+            async with self._runner:
+                yield
+            await self._clear_up()
 
     async def _clear_up(self) -> None:
         """Announce what was committed, and delete this instance's queues; what fails waits for the next start."""
@@ -110,33 +111,41 @@ class Broker:
         """Wait until every announcement made so far is confirmed by RabbitMQ."""
         await self._relay.drained()
 
-    async def _until_failed(self) -> None:
-        await self._failed
+    async def _prepare(self) -> None:
+        await self._provisioner.declare_exchanges()
+        await reconcile(self._database, self._provisioner)
 
     async def _reconnected(self) -> None:
-        """RabbitMQ may have lost everything, and freed the lock: take it again, and repair what is missing."""
+        """RabbitMQ may have lost everything, and given the lock to another broker: repair once it is taken again."""
+        self._lock.doubt()
+        await self._lock.held()
         self.subjects.sweeper.grant_grace()
         try:
-            await self._relock()
-            await reconcile(self._database, self._provisioner)
-        except BrokerLockedError as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            await self._prepare()
         except TransportError as error:
             log.warning("topology.not_reconciled", error=str(error))  # the next reconnect does it
 
-    async def _relock(self) -> None:
-        """The lost connection's own lock may linger until RabbitMQ notices the loss; somebody else's stays."""
-        give_up_at = time.monotonic() + RELOCK_SECONDS
-        while True:
-            try:
-                await self._provisioner.prepare_bus()
-            except BrokerLockedError:
-                if time.monotonic() >= give_up_at:
-                    raise
-                await asyncio.sleep(RELOCK_PAUSE_SECONDS)
-            else:
-                return
+
+@asynccontextmanager
+async def _beside(work: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    """Tasks that run beside the body, and end with it; one that fails cancels the body and is raised in a group.
+
+    What the body raises travels on as it is: a task group of its own would put it in a group, too.
+    """
+    raised: BaseException | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(), name=name) for name, run in work.items()]
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised = error
+        finally:
+            for task in tasks:
+                task.cancel()
+    if raised is not None:
+        raise raised
 
 
 @asynccontextmanager
@@ -225,8 +234,8 @@ async def teardown(settings: BrokerSettings) -> int:
     try:
         await transport.open()
         provisioner = Provisioner(transport, topology)
-        await provisioner.prepare_bus()
-        system = [topology.call_queue(item.name, item.version).name for item in system_plugin().manifest.api.services]
+        await provisioner.take_lock()
+        system = [topology.system_queue(item.name, item.version).name for item in system_plugin().manifest.api.services]
         names = [*await queue_store.known_queues(database), *system]
         await provisioner.remove_everything(names)
         return len(names)

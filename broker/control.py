@@ -41,7 +41,7 @@ def assemble(
     now: Callable[[], float],
     remove_data: RemoveData | None = None,
 ) -> Control:
-    """Put the subjects together; nothing runs yet. Removing a tenant uninstalls what is in it from here on.
+    """Put the subjects together; nothing runs yet. From here on tenants are announced, and uninstalled when removed.
 
     ``now`` tells seconds since the epoch; ``remove_data`` removes a plugin's shared data from a tenant when an
     uninstall asks for it.
@@ -60,7 +60,9 @@ def assemble(
         announcements=announcements,
         remove_data=remove_data,
     )
+    tenants.after_creation(announcements.tenant_created)
     tenants.before_removal(lifecycle.before_tenant_removal)
+    tenants.before_removal(announcements.tenant_removed)
     registration = Registration(
         tenants=tenants, installations=installations, announcements=announcements, catalogue=catalogue, terms=terms
     )
@@ -94,5 +96,5 @@ def assemble(
         lifecycle=lifecycle,
         registry=registry,
         sweeper=sweeper,
-        watches=Watches(database, provisioner),
+        watches=Watches(changes),
     )

@@ -1,12 +1,13 @@
 """The broker's configuration: one frozen value, read from the environment at the entry point and passed down."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import StartError
+from plugin_runtime.logs import LogFormat
 
 ENVIRONMENT_PREFIX = "PLEXICA_"
 
@@ -36,7 +37,7 @@ class BrokerSettings(BaseSettings):
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 5.0
     insecure: bool = False
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_format: LogFormat = "auto"
 
     @model_validator(mode="after")
     def _survive_a_lost_heartbeat(self) -> Self:

@@ -26,10 +26,11 @@ class SystemRegistrar:
 
     async def register(self) -> RegisterAnswer:
         """Declare and bind the broker's queues; from here on calls to it are kept."""
-        await self._provisioner.prepare_instance(SYSTEM_PLUGIN, self._instance)
-        await self._provisioner.prepare_system(self._services)
         topology = self._provisioner.topology
+        # Not bound: the broker calls nobody, and need not hear what it announces itself.
         replies, own = topology.instance_queues(SYSTEM_PLUGIN, self._instance)
+        await self._provisioner.declare((replies, own))
+        await self._provisioner.prepare_system(self._services)
         return RegisterAnswer(
             instance_id=self._instance,
             lease_seconds=NEVER_SECONDS,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from contracts.errors import ServiceNotFoundError, VersionMismatchError
 from contracts.registry import ServiceRecord
-from contracts.versions import highest
+from contracts.versions import highest, ordered
 
 
 def choose(service: str, records: Iterable[ServiceRecord], range_: str) -> ServiceRecord:
@@ -17,19 +17,18 @@ def choose(service: str, records: Iterable[ServiceRecord], range_: str) -> Servi
 
     Raises:
         ServiceNotFoundError: No version is installed, or none in the range is served now.
-        VersionMismatchError: Versions are installed, but none is in the range; details: ``versions``.
+        VersionMismatchError: Versions are installed, but none is in the range.
+
+        The details of both are ``service``, ``range`` and ``versions``: what is installed, lowest first.
     """
     installed = {record.version: record for record in records if record.service_name == service}
+    versions = ordered(installed)
+    details = {"service": service, "range": range_, "versions": versions}
     if installed and highest(installed, range_) is None:
-        versions = sorted(installed)
-        raise VersionMismatchError(
-            f"Service {service} has no version in {range_}; installed: {', '.join(versions)}",
-            service=service,
-            range=range_,
-            versions=versions,
-        )
+        text = f"Service {service} has no version in {range_}; installed: {', '.join(versions)}"
+        raise VersionMismatchError(text, **details)
     for status in ("HEALTHY", "DEGRADED"):
         version = highest((item.version for item in installed.values() if item.status == status), range_)
         if version is not None:
             return installed[version]
-    raise ServiceNotFoundError(f"Service {service} not found or unavailable", service=service)
+    raise ServiceNotFoundError(f"Service {service} not found or unavailable", **details)

@@ -18,6 +18,7 @@ The tree is grouped by who must act::
     │   ├── RejectedPublishError
     │   ├── UnconfirmedPublishError
     │   ├── MissingQueueError
+    │   ├── LockedQueueError
     │   ├── PublisherRefusedError
     │   └── MalformedMessageError
     └── StartError                the operator of our processes
@@ -311,6 +312,10 @@ class UnconfirmedPublishError(TransportError):
 
 class MissingQueueError(TransportError):
     """A queue or exchange does not exist (AMQP 404 NOT_FOUND)."""
+
+
+class LockedQueueError(TransportError):
+    """Another connection holds the queue exclusively (AMQP 405 RESOURCE_LOCKED)."""
 
 
 class PublisherRefusedError(TransportError):

@@ -16,7 +16,7 @@ class DataChange(WireModel):
     Attributes:
         kind: ``set``, ``deleted`` or ``expired``.
         value: The new value; null for ``deleted`` and ``expired``, and where ``value_omitted``.
-        value_omitted: The value is larger than 32 KiB of JSON and must be fetched.
+        value_omitted: The value must be fetched: it is larger than 32 KiB of JSON, or not everybody may read it.
         owner_id: The last writer; for ``deleted`` and ``expired`` the last writer before.
         caller_id: The plugin that made the change; None when the clock did (``expired``).
         revision: The namespace's revision with this change; grows by one with every change in the namespace.

@@ -89,10 +89,15 @@ class ServiceRecord(WireModel):
 
 
 class TenantView(WireModel):
-    """What an instance must know of one tenant to call its dependencies: every installed version of each service."""
+    """What an instance must know of one tenant to call its dependencies: every installed version of each service.
+
+    Attributes:
+        revision: The registry's revision as of which this is true; announcements count on from it.
+    """
 
     tenant: TenantId
     services: Many[ServiceRecord] = ()
+    revision: int = 0
 
 
 class RegisterAnswer(WireModel):
@@ -103,7 +108,8 @@ class RegisterAnswer(WireModel):
         heartbeat_seconds: How often to send one.
         call_queues: Service name to queue.
         subscription_queues: Subscription name to queue, for those that are not broadcasts.
-        tenants: Where the plugin is installed at this version.
+        tenants: Where the plugin is installed at this version: there its calls are answered.
+        heard_tenants: Where any version of it is installed: there its subscriptions, which all versions share, hear.
         views: The services it declares as dependencies, for each of those tenants.
         revision: The registry's revision; announcements count on from here.
         status: DEGRADED when a required dependency is missing in some tenant.
@@ -118,6 +124,7 @@ class RegisterAnswer(WireModel):
     call_queues: dict[str, str]
     subscription_queues: dict[str, str]
     tenants: Many[TenantId]
+    heard_tenants: Many[TenantId] = ()
     views: Many[TenantView]
     revision: int
     status: InstanceStatus = "HEALTHY"
@@ -202,7 +209,17 @@ class PluginAnnouncement(WireModel):
     version: Version
 
 
-Announcement = ServiceAnnouncement | PresenceAnnouncement | DependencyAnnouncement | PluginAnnouncement
+class TenantAnnouncement(WireModel):
+    """On ``{tenant}.tenant.{created,removed}``; what was installed in a removed one is announced before it."""
+
+    change: Literal["created", "removed"]
+    revision: int
+    tenant: TenantId
+
+
+Announcement = (
+    ServiceAnnouncement | PresenceAnnouncement | DependencyAnnouncement | PluginAnnouncement | TenantAnnouncement
+)
 
 ANNOUNCEMENTS: dict[str, type[Announcement]] = {
     "service.registered": ServiceAnnouncement,
@@ -213,5 +230,7 @@ ANNOUNCEMENTS: dict[str, type[Announcement]] = {
     "plugin.installed": PluginAnnouncement,
     "plugin.uninstalled": PluginAnnouncement,
     "plugin.upgraded": PluginAnnouncement,
+    "tenant.created": TenantAnnouncement,
+    "tenant.removed": TenantAnnouncement,
 }
 """Message type -> body, for everything on ``plexica.registry``."""

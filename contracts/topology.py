@@ -20,7 +20,7 @@ business; plugin authors never write it::
     broker ── plexica.registry ► instance.{plugin}.{instance}: announcements, key _.service.registered.crm.contacts
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from contracts.names import NO_TENANT, SYSTEM_PLUGIN
@@ -160,6 +160,10 @@ class Topology:
             expires_seconds=IDLE_QUEUE_SECONDS,
         )
 
+    def system_queue(self, service: str, version: str) -> Queue:
+        """The queue of one of the broker's own services. It never expires: what is asked of an absent broker waits."""
+        return replace(self.call_queue(service, version), expires_seconds=None)
+
     def reply_queue(self, plugin: str, instance: str) -> Queue:
         """The one queue on which an instance receives the replies to all its calls."""
         return Queue(name=f"{self.prefix}replies.{plugin}.{instance}", expires_seconds=IDLE_QUEUE_SECONDS)
@@ -285,6 +289,11 @@ def dependency_announcement(plugin: str) -> str:
 def plugin_announcement(tenant: str, change: Literal["installed", "uninstalled", "upgraded"], plugin: str) -> str:
     """``acme-corp.plugin.installed.plugin-crm``."""
     return f"{tenant}.plugin.{change}.{plugin}"
+
+
+def tenant_announcement(tenant: str, change: Literal["created", "removed"]) -> str:
+    """``acme-corp.tenant.removed``."""
+    return f"{tenant}.tenant.{change}"
 
 
 def connection_name(plugin: str, instance: str, role: str) -> str:

@@ -1,5 +1,6 @@
 """What only this instance hears: announcements of the registry, watched data, broadcasts."""
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -15,12 +16,15 @@ from plugin_runtime.data.watch import Watchers
 from plugin_runtime.discovery import RegistryView
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.identity import judge_announcement, judge_event
+from plugin_runtime.installations import Installations
 from plugin_runtime.marks import SubscriptionMark
 from plugin_runtime.tasks import TaskSet
-from plugin_runtime.tenant import TenantSet
 from plugin_runtime.transport.base import Delivery
 
 log = structlog.get_logger()
+
+LONGEST_BACKLOG = 10_000
+"""How many broadcasts may wait for their handlers; beyond that the newest are dropped, and the log says so."""
 
 
 class InstanceQueue:
@@ -32,23 +36,27 @@ class InstanceQueue:
         manifest: PluginManifest,
         *,
         view: RegistryView,
-        tenants: TenantSet,
+        installations: Installations,
         events: EventConsumer,
         broadcasts: list[SubscriptionMark],
         on_presence: Callable[[PresenceAnnouncement], None],
+        on_gap: Callable[[], None],
         announcement_watchers: Watchers[Announcement],
         data_watchers: Watchers[DataChange],
+        concurrency: int,
     ) -> None:
         self._topology = topology
         self._manifest = manifest
         self._view = view
-        self._tenants = tenants
+        self._installations = installations
         self._events = events
         self._broadcasts = broadcasts
         self._on_presence = on_presence
+        self._on_gap = on_gap
         self._announcement_watchers = announcement_watchers
         self._data_watchers = data_watchers
         self._work = TaskSet("instance.handle")
+        self._room = asyncio.Semaphore(concurrency)
 
     def on_delivery(self, delivery: Delivery) -> None:
         """Take one delivery; announcements and changes are applied at once and in order, broadcasts run on."""
@@ -67,9 +75,16 @@ class InstanceQueue:
         await self._work.drain(grace_seconds)
 
     async def _finish(self, kind: str, delivery: Delivery) -> None:
-        if kind in {"plexica.events", "plexica.data"} and self._broadcasts:
-            await self._events.broadcast(self._broadcasts, delivery)
+        # Acknowledged before it is handled: a broadcast runs at most once, and a slow one must not hold back the
+        # announcements behind it.
         await delivery.acknowledge()
+        if kind not in {"plexica.events", "plexica.data"} or not self._broadcasts:
+            return
+        if len(self._work) > LONGEST_BACKLOG:
+            log.warning("event.broadcast_dropped", routing_key=delivery.routing_key, backlog=len(self._work))
+            return
+        async with self._room:
+            await self._events.broadcast(self._broadcasts, delivery)
 
     def _announce(self, delivery: Delivery) -> None:
         judge_announcement(delivery, self._topology)
@@ -77,19 +92,19 @@ class InstanceQueue:
         if model is None:
             raise MalformedMessageError(f"unknown announcement '{delivery.message.type}'")
         announcement = model.model_validate(decode(delivery.message.body))
-        self._view.apply(announcement)
+        # What a registration showed already is told to watchers, but is older than what is known.
+        if announcement.revision > self._view.revision:
+            self._apply(announcement)
+        self._announcement_watchers.publish(delivery.routing_key, announcement)
+
+    def _apply(self, announcement: Announcement) -> None:
+        if not self._view.apply(announcement):
+            log.warning("registry.announcement_missed", revision=announcement.revision)
+            self._on_gap()
         if isinstance(announcement, PresenceAnnouncement):
             self._on_presence(announcement)
         elif isinstance(announcement, PluginAnnouncement):
-            self._installed(announcement)
-        self._announcement_watchers.publish(delivery.routing_key, announcement)
-
-    def _installed(self, announcement: PluginAnnouncement) -> None:
-        is_mine = announcement.plugin_id == self._manifest.id and announcement.version == self._manifest.version
-        if is_mine and announcement.change == "uninstalled":
-            self._tenants.discard(announcement.tenant)
-        elif is_mine:
-            self._tenants.add(announcement.tenant)
+            self._installations.apply(announcement)
 
     def _change(self, delivery: Delivery) -> None:
         judge_event(delivery, self._topology, myself=self._manifest.id)

@@ -71,7 +71,8 @@ class Change:
     Attributes:
         kind: ``set``, ``deleted`` or ``expired``.
         value: The new value; None for ``deleted`` and ``expired``, and where ``value_omitted``.
-        value_omitted: The value is larger than 32 KiB: fetch it with ``change.tenant.data.get``.
+        value_omitted: The value is larger than 32 KiB, or its namespace's owner does not let everybody read: fetch it
+            with ``change.tenant.data.get``.
         owner: The plugin id of the last writer.
         revision: Grows by one with every change in the namespace.
         id: Unique for the change; the same in every attempt.
@@ -113,8 +114,11 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 class Tenants(Protocol):
     """The tenants that this plugin serves, and their clients."""
 
-    async def admits(self, tenant: str) -> bool:
-        """Whether the plugin is installed there, or is said to be within a moment."""
+    async def serves(self, tenant: str) -> bool:
+        """Whether calls for the tenant are answered here, or will be within a moment."""
+
+    async def hears(self, tenant: str) -> bool:
+        """Whether events of the tenant are handled here, or will be within a moment."""
 
     def client(self, tenant: str, context: Context) -> TenantClient:
         """The tenant as a handler sees it."""

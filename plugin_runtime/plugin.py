@@ -112,8 +112,8 @@ class Plugin:
         Raises:
             SystemExit: With status 1 and one line on stderr if it cannot start as it is configured or defined.
         """
-        configure_logs()
         try:
+            configure_logs(RuntimeSettings.read().log_format)
             asyncio.run(self._run_until_signalled(url))
         except PlexicaError as error:
             raise SystemExit(f"{self.id}: {error}") from error

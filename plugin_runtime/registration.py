@@ -8,13 +8,19 @@ from typing import Protocol
 
 import structlog
 
-from contracts.calls import CallReply, CallRequest
+from contracts.calls import FIRST_ERROR_STATUS, CallReply, CallRequest
 from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER, decode, encode
 from contracts.errors import (
+    CallTimeoutError,
+    CodedError,
     MalformedMessageError,
     MissingQueueError,
     NotConnectedError,
+    OutcomeUnknownError,
+    OverloadedError,
+    RejectedPublishError,
     ReturnedMessageError,
+    ServiceUnavailableError,
     TransportError,
     UnconfirmedPublishError,
     error_from_wire,
@@ -42,6 +48,21 @@ DISTRIBUTION = "plexica-bus"
 ANSWER_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_ANSWER_SECONDS = 5.0
+
+
+WORTH_A_RETRY = (
+    CallTimeoutError,
+    MissingQueueError,
+    NotConnectedError,
+    OutcomeUnknownError,
+    OverloadedError,
+    RejectedPublishError,
+    ReturnedMessageError,
+    ServiceUnavailableError,
+    TimeoutError,
+    UnconfirmedPublishError,
+)
+"""What ends one try to register, and not the start: RabbitMQ or the broker are away, or on their way back."""
 
 
 class Registrar(Protocol):
@@ -105,15 +126,9 @@ class RemoteRegistrar:
             attempt += 1
             try:
                 return await self._try()
-            except (
-                NotConnectedError,
-                UnconfirmedPublishError,
-                ReturnedMessageError,
-                MissingQueueError,
-                TimeoutError,
-            ) as error:
+            except WORTH_A_RETRY as error:
                 pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(attempt, 6)) * random.uniform(0.5, 1.0)  # noqa: S311
-                reason = "no broker answers yet" if not isinstance(error, NotConnectedError) else str(error)
+                reason = str(error) if isinstance(error, (NotConnectedError, CodedError)) else "no broker answers yet"
                 log.info("broker.waiting", attempt=attempt, reason=reason, retry_in_seconds=round(pause, 3))
                 await asyncio.sleep(pause)
 
@@ -132,7 +147,7 @@ class RemoteRegistrar:
         return _read(delivery)
 
     def _message(self, correlation_id: str) -> Message:
-        request = CallRequest(method="POST", path="/register", body=self._request.to_json())
+        request = CallRequest(method="PUT", path="/register", body=self._request.to_json())
         return Message(
             body=encode(request.to_json()),
             type="call",
@@ -152,7 +167,7 @@ class RemoteRegistrar:
         """Renew the lease; `CallTimeoutError` while the broker is away."""
         body = Heartbeat(instance_id=self._instance, load=load)
         answer = await caller.ask(
-            NO_TENANT, REGISTRY_SERVICE, "POST", "/heartbeat", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
+            NO_TENANT, REGISTRY_SERVICE, "PUT", "/heartbeat", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
         )
         return HeartbeatAnswer.parse(answer)
 
@@ -173,6 +188,6 @@ def _read(delivery: Delivery) -> RegisterAnswer:
         raise error_from_wire(
             str(reply.error["code"]), str(reply.error.get("message")), reply.error.get("details") or {}, reply.status
         )
-    if reply.status != 200:  # noqa: PLR2004 - HTTP's OK
-        raise TransportError(f"the broker's answer to register has status {reply.status}: {reply.data}")
+    if reply.status >= FIRST_ERROR_STATUS:
+        raise ServiceUnavailableError(f"the broker answered {reply.status}: {reply.data}")
     return RegisterAnswer.parse(reply.data)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from contracts.dependencies import (
     CanUninstall,
@@ -82,14 +83,13 @@ class RegistryClient:
         self, service: str, *, base_url: str | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
         """Offer a service of the own manifest again after `deregister`; a plugin's start does the first by itself."""
-        body = ServiceRegistration(
-            instance_id=self._instance, service_name=service, base_url=base_url, metadata=metadata
-        )
-        await self._caller.ask(NO_TENANT, REGISTRY_SERVICE, "POST", "/services", body=body, context=self._context)
+        document = {"instanceId": self._instance, "serviceName": service, "baseUrl": base_url, "metadata": metadata}
+        body = ServiceRegistration.parse(document)
+        await self._caller.ask(NO_TENANT, REGISTRY_SERVICE, "PUT", "/services", body=body, context=self._context)
 
     async def deregister(self, service: str, *, all: bool = False) -> None:  # noqa: A002 - the operation's own word
         """Take a service back, of this instance or of all; `ServiceNotFoundError` if it is not registered."""
-        body = DeregisterRequest(instance_id=self._instance, service_name=service, all=all)
+        body = DeregisterRequest.parse({"instanceId": self._instance, "serviceName": service, "all": all})
         await self._caller.ask(NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, context=self._context)
 
     @contextmanager
@@ -117,21 +117,21 @@ class DependencyClient:
 
     async def resolve(self, plugin: str) -> Resolution:
         """Whether the plugin's dependencies are met in the tenant, why not, and in which order to install."""
-        return Resolution.parse(await self._ask("POST", f"/resolve/{plugin}"))
+        return Resolution.parse(await self._ask("GET", f"/resolve/{_segment(plugin)}"))
 
     async def dependencies(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
         """What the plugin depends on, directly or all the way."""
-        answer = await self._ask("GET", f"/dependencies/{plugin}", query={"recursive": recursive})
+        answer = await self._ask("GET", f"/dependencies/{_segment(plugin)}", query={"recursive": recursive})
         return list(DependencyList.parse(answer).edges)
 
     async def dependents(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
         """Who depends on the plugin, directly or all the way."""
-        answer = await self._ask("GET", f"/dependents/{plugin}", query={"recursive": recursive})
+        answer = await self._ask("GET", f"/dependents/{_segment(plugin)}", query={"recursive": recursive})
         return list(DependencyList.parse(answer).edges)
 
     async def can_uninstall(self, plugin: str) -> CanUninstall:
         """Whether no installed plugin requires it, and who does."""
-        return CanUninstall.parse(await self._ask("POST", f"/can-uninstall/{plugin}"))
+        return CanUninstall.parse(await self._ask("GET", f"/can-uninstall/{_segment(plugin)}"))
 
     async def install(self, plugin: str, version: str = "*") -> Installation:
         """Install the highest known version in the range; installing again is no error.
@@ -140,8 +140,8 @@ class DependencyClient:
             UnresolvableError: Dependencies are not met; the message is resolve's, details carry the whole answer.
             PluginNotFoundError: The broker knows no such plugin, or no version in the range.
         """
-        body = InstallRequest(plugin_id=plugin, version=version)
-        return Installation.parse(await self._ask("POST", "/install", body=body))
+        body = InstallRequest.parse({"pluginId": plugin, "version": version})
+        return Installation.parse(await self._ask("PUT", "/install", body=body))
 
     async def uninstall(self, plugin: str, *, force: bool = False) -> None:
         """Take the plugin out of the tenant.
@@ -149,7 +149,8 @@ class DependencyClient:
         Raises:
             StillRequiredError: Installed plugins require it, and ``force`` is not given.
         """
-        await self._ask("POST", "/uninstall", body=UninstallRequest(plugin_id=plugin, force=force))
+        body = UninstallRequest.parse({"pluginId": plugin, "force": force})
+        await self._ask("POST", "/uninstall", body=body)
 
     async def installations(self) -> list[Installation]:
         """What is installed in the tenant, sorted by plugin and version."""
@@ -169,7 +170,7 @@ class PlatformClient:
 
     async def create_tenant(self, tenant: str) -> None:
         """Create a tenant; one that exists is no error."""
-        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "POST", "/tenants", body={"id": tenant})
+        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "PUT", "/tenants", body={"id": tenant})
 
     async def tenants(self) -> list[str]:
         """Every tenant in ascending order."""
@@ -177,14 +178,19 @@ class PlatformClient:
 
     async def remove_tenant(self, tenant: str, *, force: bool = False) -> None:
         """Remove a tenant with its data; `StillRequiredError` while plugins are installed, unless ``force``."""
-        path = f"/tenants/{tenant}"
+        path = f"/tenants/{_segment(tenant)}"
         await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "DELETE", path, query={"force": force})
 
     async def publish_manifest(self, manifest: PluginManifest) -> None:
         """Make a plugin version known before any instance of it runs."""
         body = PublishManifestRequest(manifest=manifest)
-        await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "POST", "/plugins", body=body)
+        await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "PUT", "/plugins", body=body)
 
     async def plugins(self) -> list[KnownPlugin]:
         """Every known plugin version, sorted by id, then version."""
         return list(PluginList.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", "/plugins")).plugins)
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path; what it may be is the broker's to judge."""
+    return quote(name, safe="")

@@ -13,7 +13,13 @@ from typing import Self
 
 import structlog
 
-from contracts.errors import CodedError, PlexicaError, TransportError
+from contracts.errors import (
+    CodedError,
+    PlexicaError,
+    ServiceNotFoundError,
+    ServiceUnavailableError,
+    TransportError,
+)
 from contracts.events import DataChange
 from contracts.registry import REGISTRY_SERVICE, Announcement, RegisterAnswer, TenantView
 from contracts.topology import Topology
@@ -28,10 +34,11 @@ from plugin_runtime.definition import Definition
 from plugin_runtime.discovery import RegistryView, ServiceDiscovery
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.installations import Installations
 from plugin_runtime.registration import Registrar
 from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.settings import RuntimeSettings
-from plugin_runtime.tenant import Means, TenantClient, TenantSet
+from plugin_runtime.tenant import Means, TenantClient
 from plugin_runtime.transport.base import Consumer, Transport
 
 log = structlog.get_logger()
@@ -40,6 +47,8 @@ PREFETCH_PER_WORKER = 4
 REPLY_PREFETCH = 1000
 INSTANCE_PREFETCH = 100
 QUEUE_EMPTY_POLL_SECONDS = 0.02
+REGISTRATION_TRIES = 3
+AFTER_A_MISS_SECONDS = 0.5
 
 
 class Runner:
@@ -71,6 +80,7 @@ class Runner:
         topology = Topology(settings.prefix)
         manifest = definition.manifest
         self._view = RegistryView()
+        self._lost_track = asyncio.Event()
         self._discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
         self._client = CallClient(transport, topology, instance=instance)
         self._caller = Caller(self._client, self._discovery)
@@ -84,30 +94,36 @@ class Runner:
             data_watchers=data_watchers,
             announcement_watchers=announcement_watchers,
         )
-        self._tenants = TenantSet(means, everywhere=serves_all_tenants)
+        self._installations = Installations(manifest, means, everywhere=serves_all_tenants)
         dead_letters = DeadLetters(transport, topology)
         self._server = CallServer(
             transport,
             topology,
             instance=instance,
             routers=definition.routers(),
-            tenants=self._tenants,
+            tenants=self._installations,
             dead_letters=dead_letters,
             concurrency=settings.concurrency,
         )
         self._events = EventConsumer(
-            transport, topology, tenants=self._tenants, dead_letters=dead_letters, concurrency=settings.concurrency
+            transport,
+            topology,
+            tenants=self._installations,
+            dead_letters=dead_letters,
+            concurrency=settings.concurrency,
         )
         self._own = InstanceQueue(
             topology,
             manifest,
             view=self._view,
-            tenants=self._tenants,
+            installations=self._installations,
             events=self._events,
             broadcasts=[mark for mark in definition.marks if mark.broadcast],
             on_presence=self._client.on_presence,
+            on_gap=self._lost_track.set,
             announcement_watchers=announcement_watchers,
             data_watchers=data_watchers,
+            concurrency=settings.concurrency,
         )
         self._call_consumers: list[Consumer] = []
         self._event_consumers: list[Consumer] = []
@@ -122,14 +138,14 @@ class Runner:
 
     def tenant(self, tenant: str) -> TenantClient:
         """Everything the plugin can do for one tenant."""
-        return self._tenants.client(tenant)
+        return self._installations.client(tenant)
 
     async def __aenter__(self) -> Self:
-        """Start; what was begun is undone when starting fails."""
+        """Start; what was begun is undone when starting fails, so that nobody calls an instance that is not there."""
         try:
             await self.start()
         except BaseException:
-            await self._abandon()
+            await self.stop()
             raise
         return self
 
@@ -164,22 +180,22 @@ class Runner:
     async def stop(self) -> None:
         """Stop in order; work in flight is finished, at most for the grace. Idempotent."""
         deadline = Deadline.after(self._settings.grace_seconds)
-        if self._heart is not None:
-            self._heart.cancel()
-            await asyncio.gather(self._heart, return_exceptions=True)
-            self._heart = None
-        if self.answer is not None:
-            await self._leave(deadline)
-            self.answer = None
-        await self._abandon()
+        answer, self.answer = self.answer, None
+        try:
+            if self._heart is not None:
+                self._heart.cancel()
+                await asyncio.gather(self._heart, return_exceptions=True)
+            if answer is not None:
+                await self._leave(answer, deadline)
+        finally:
+            await self._abandon()
 
-    async def _leave(self, deadline: Deadline) -> None:
-        answer = self.answer
+    async def _leave(self, answer: RegisterAnswer, deadline: Deadline) -> None:
         try:
             await self._registrar.deregister(self._caller)
         except (CodedError, TransportError) as error:
             log.warning("plugin.not_deregistered", reason=str(error))
-        await self._until_empty(list(answer.call_queues.values()) if answer else [], deadline)
+        await self._until_empty(list(answer.call_queues.values()), deadline)
         for consumer in (*self._call_consumers, *self._event_consumers):
             await consumer.cancel()
         await self._server.drain(deadline.remaining_seconds)
@@ -191,6 +207,7 @@ class Runner:
 
     async def _abandon(self) -> None:
         await self._client.close()
+        await self._discovery.close()
         if self._owns_transport:
             await self._transport.close()
 
@@ -206,20 +223,24 @@ class Runner:
 
     async def _register(self) -> RegisterAnswer:
         async with self._registering:
+            self._lost_track.clear()
             answer = await self._registrar.register()
+            for _ in range(REGISTRATION_TRIES):
+                if answer.revision >= self._view.revision:
+                    break
+                # Announcements overtook the answer: what it shows is older than what is known.
+                answer = await self._registrar.register()
             services = [item.service_name for item in self._definition.manifest.api.dependencies if item.service_name]
             self._view.reset(answer.views, services, answer.revision)
-            self._tenants.replace(answer.tenants)
+            self._installations.replace(answer)
             self.answer = answer
             if answer.status != "HEALTHY":
                 log.warning("plugin.degraded", plugin=self._definition.manifest.id, reasons=list(answer.reasons))
             return answer
 
     async def _reconnected(self) -> None:
-        try:
-            await self._register()
-        except PlexicaError as error:
-            log.error("plugin.not_registered_again", reason=str(error))  # noqa: TRY400 - a refusal, not a fault
+        """Have the heart register again; it tries until it succeeds."""
+        self._lost_track.set()
 
     async def _consume(self, answer: RegisterAnswer) -> None:
         concurrency = self._settings.concurrency
@@ -253,25 +274,40 @@ class Runner:
             self._call_consumers.append(consumer)
 
     async def _beat(self, heartbeat_seconds: float) -> None:
+        """Renew the lease for ever; nothing but a cancellation ends this, or the instance would die of silence."""
         while True:
-            await asyncio.sleep(heartbeat_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(heartbeat_seconds):
+                    await self._lost_track.wait()
             try:
-                answer = await self._registrar.heartbeat(self._caller, self._server.load)
-                if answer is None:
-                    continue
-                if answer.known:
-                    self._view.heard_revision(answer.revision)
-                else:
-                    log.info("plugin.registers_again", instance=self.instance)
-                    await self._register()
+                await self._beat_once()
             except PlexicaError as error:
                 log.warning("plugin.heartbeat_missed", reason=str(error))
+                await asyncio.sleep(AFTER_A_MISS_SECONDS)
+            except Exception:
+                log.exception("plugin.heartbeat_failed")
+                await asyncio.sleep(AFTER_A_MISS_SECONDS)
+
+    async def _beat_once(self) -> None:
+        if self._lost_track.is_set():
+            log.info("plugin.registers_again", instance=self.instance)
+            await self._register()
+            return
+        answer = await self._registrar.heartbeat(self._caller, self._server.load)
+        if answer is None:
+            return
+        is_complete = self._view.heard_revision(answer.revision)
+        if not answer.known or not is_complete:
+            self._lost_track.set()
 
     async def _require_tenant(self, tenant: str) -> None:
-        if tenant not in self._tenants:
+        if not self._installations.knows(tenant):
             await self._discovery.require_tenant(tenant)
 
     async def _ask_versions(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
         timeout = max(0.001, deadline.remaining_seconds)
         path = f"/services/{service}/versions"
-        return TenantView.parse(await self._caller.ask(tenant, REGISTRY_SERVICE, "GET", path, timeout=timeout))
+        try:
+            return TenantView.parse(await self._caller.ask(tenant, REGISTRY_SERVICE, "GET", path, timeout=timeout))
+        except ServiceNotFoundError as error:
+            raise ServiceUnavailableError("no broker answers") from error

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import StartError
 from contracts.names import check_tenant
+from plugin_runtime.logs import LogFormat
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 
@@ -22,6 +23,7 @@ class RuntimeSettings(BaseSettings):
         strict: Refuse to start when a required dependency is missing, rather than start DEGRADED.
         concurrency: How many calls, and how many events of one subscription, are worked on at once.
         grace_seconds: How long a stop waits for work in flight.
+        log_format: ``console`` for people, ``json`` for machines, ``auto`` for whichever standard error is.
     """
 
     model_config = SettingsConfigDict(env_prefix="PLEXICA_", frozen=True, extra="ignore")
@@ -33,6 +35,7 @@ class RuntimeSettings(BaseSettings):
     strict: bool = False
     concurrency: int = Field(default=32, gt=0)
     grace_seconds: float = Field(default=30.0, ge=0)
+    log_format: LogFormat = "auto"
 
     @classmethod
     def read(cls, **overrides: object) -> "RuntimeSettings":

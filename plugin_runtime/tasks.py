@@ -10,6 +10,12 @@ import structlog
 log = structlog.get_logger()
 
 
+def was_asked_to_stop() -> bool:
+    """Whether the current task itself is being cancelled, rather than something that a handler awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class TaskSet:
     """Tasks started from plain callbacks, none of which is ever forgotten.
 

@@ -1,8 +1,5 @@
 """The tenant's view: calls, events, data, registry and dependencies of one tenant."""
 
-import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +15,6 @@ from plugin_runtime.events.publisher import EventPublisher
 from plugin_runtime.registry_client import DependencyClient, RegistryClient
 from plugin_runtime.service_client import ServiceClient
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS
-
-ANNOUNCEMENT_SECONDS = 1.0
-"""How long an announcement of the broker may lag behind what it announces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,57 +76,3 @@ class TenantClient:
         return await self._means.publisher.emit(
             self.id, key, data, context=self._context, event_id=event_id, timeout=timeout
         )
-
-
-class TenantSet:
-    """The tenants in which this plugin is installed, as registration and announcements tell."""
-
-    def __init__(self, means: Means, *, everywhere: bool = False) -> None:
-        self._means = means
-        self._everywhere = everywhere
-        self._tenants: set[str] = set()
-        self._foreign: set[str] = set()
-        self._changed = asyncio.Event()
-
-    def __contains__(self, tenant: str) -> bool:
-        return self._everywhere or tenant in self._tenants
-
-    async def admits(self, tenant: str) -> bool:
-        """Whether the plugin serves the tenant; the broker serves all, and messages without one.
-
-        What is published right after an installation may overtake the installation's announcement, since they come
-        by different queues: for a tenant that is not known, that is waited for, a moment and in vain only once.
-        """
-        if tenant in self or tenant in self._foreign:
-            return tenant in self
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANNOUNCEMENT_SECONDS):
-                while tenant not in self:
-                    await self._changed.wait()
-        if tenant not in self:
-            self._foreign.add(tenant)
-        return tenant in self
-
-    def replace(self, tenants: Iterable[str]) -> None:
-        """These and no others."""
-        self._tenants = set(tenants)
-        self._foreign.clear()
-        self._tell_changed()
-
-    def add(self, tenant: str) -> None:
-        """The plugin was installed there."""
-        self._tenants.add(tenant)
-        self._foreign.discard(tenant)
-        self._tell_changed()
-
-    def discard(self, tenant: str) -> None:
-        """The plugin was uninstalled there."""
-        self._tenants.discard(tenant)
-
-    def _tell_changed(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def client(self, tenant: str, context: Context = NO_CONTEXT) -> TenantClient:
-        """The tenant as a handler sees it."""
-        return TenantClient(self._means, tenant, context)

@@ -8,6 +8,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from tests.ports import free_port
+from tests.rabbitmq_settings import ERLANG_ARGUMENTS
 
 IMAGE = os.environ.get("PLEXICA_TEST_RABBITMQ_IMAGE", "rabbitmq:4-management")
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
@@ -40,6 +41,7 @@ class ContainerServer:
             DockerContainer(IMAGE)
             .with_bind_ports(AMQP_PORT, self.amqp_port)
             .with_bind_ports(MANAGEMENT_PORT, self.management_port)
+            .with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS)
         )
         self._exists = False
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.ports import free_port
+from tests.rabbitmq_settings import ERLANG_ARGUMENTS
 from tests.waiting import eventually_blocking
 
 # Debian's command on PATH changes to the service's user; the scripts beside the library do not.
@@ -137,4 +138,5 @@ class LocalServer:
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_NODENAME": f"plexica-{self.amqp_port}@localhost",
             "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
         }

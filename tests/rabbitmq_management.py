@@ -14,13 +14,15 @@ TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Management:
-    """Calls the API at ``url`` as the administrator of a fresh node."""
+    """Calls the API at ``url``, as the administrator of a fresh node unless told otherwise."""
 
     url: str
+    user: str = ADMIN
+    password: str = ADMIN
 
     def call(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Call ``/api/{path}`` and return the JSON answer, None if it is empty."""
-        credentials = base64.b64encode(f"{ADMIN}:{ADMIN}".encode()).decode()
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
         target = "/api/" + "/".join(quote(part, safe="") for part in path)
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_SECONDS)

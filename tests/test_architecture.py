@@ -25,7 +25,7 @@ EMBEDS_BROKER = ("examples/demo/", "examples/quickstart.py")
 """The demo runs the broker beside the plugins; the plugins themselves never import it."""
 
 AMQP = {"aio_pika", "aiormq", "pamqp"}
-MAY_IMPORT_LATE = {"broker/cli", "examples"}
+MAY_IMPORT_LATE = {"broker/cli", "broker/testing_fixtures.py", "examples"}
 GROUPS = {CodedError, errors.CallError, errors.RegistryError, errors.SharedDataError}
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from broker.bootstrap import run_broker, teardown
+from broker.cli.ping import ping
 from broker.settings import BrokerSettings
 from contracts.errors import InvalidManifestError, PlexicaError
 from contracts.manifest import PluginManifest
@@ -17,6 +18,7 @@ from contracts.manifest import PluginManifest
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Plexica Bus: the bus between plugins.")
 plugin_app = typer.Typer(no_args_is_help=True, help="Plugins and their manifests.")
 app.add_typer(plugin_app, name="plugin")
+app.command(name="ping")(ping)
 
 Url = Annotated[str | None, typer.Option(help="RabbitMQ's address; PLEXICA_URL otherwise.")]
 Prefix = Annotated[str | None, typer.Option(help="Stands before every exchange and queue; PLEXICA_PREFIX otherwise.")]

@@ -77,13 +77,13 @@ def _mount_namespaces(service: ServiceDefinition, data: SharedData) -> None:
 
 
 def _mount_watches(service: ServiceDefinition, data: SharedData, watch: WatchBinder) -> None:
-    @service.post("/watch")
+    @service.put("/watch")
     async def watch_changes(call: Call) -> None:
         request = _watch_request(call.body)
         await data.check_watch(call.tenant.id, request.pattern, caller=call.caller)
         await watch.watch(call.tenant.id, call.caller, request.instance_id, request.pattern)
 
-    @service.post("/unwatch")
+    @service.put("/unwatch")
     async def unwatch_changes(call: Call) -> None:
         request = _watch_request(call.body)
         await watch.unwatch(call.tenant.id, call.caller, request.instance_id, request.pattern)

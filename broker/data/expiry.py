@@ -7,6 +7,7 @@ from typing import NoReturn
 import structlog
 
 from broker.data.service import EXPIRED_AT_ONCE, SharedData
+from broker.lock import Ready, always
 
 LONGEST_SLEEP_SECONDS = 60.0
 """Wakes at least so often while something expires: the sleep follows the monotonic clock, expiry the wall clock."""
@@ -23,16 +24,18 @@ class Expiry:
     def __init__(self, data: SharedData) -> None:
         self._data = data
 
-    async def run(self) -> NoReturn:
+    async def run(self, ready: Ready = always) -> NoReturn:
         """Announce what is due, sleep until the next expiry or until one is added, and so on until cancelled.
 
-        Idle, with nothing that expires, it waits without polling. Cancelled, it leaves what is due to the next run.
+        Idle, with nothing that expires, it waits without polling. It announces only when ``ready`` lets it. Cancelled,
+        it leaves what is due to the next run.
 
         Raises:
             sqlite3.Error: The store failed.
         """
         while True:
             self._data.expect_expiry()
+            await ready()
             if await self.announce_due():
                 continue
             await self._sleep(await self._data.seconds_to_next_expiry())

@@ -58,6 +58,11 @@ def may_read(rule: NamespaceRule | None, plugin_id: str) -> None:
         _admit(rule, "read", rule.declared.read, plugin_id)
 
 
+def is_shown(rule: NamespaceRule | None) -> bool:
+    """Whether every plugin of the tenant may read."""
+    return rule is None or rule.declared.read == "any"
+
+
 def _admit(rule: NamespaceRule, verb: str, access: str | tuple[str, ...], plugin_id: str) -> None:
     listed = () if isinstance(access, str) else access
     if access == "any" or plugin_id == rule.owner or plugin_id in listed:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 
 from broker.data import rules, store
-from broker.data.changes import Changes
 from broker.data.rules import NamespaceRule, NamespaceRules
 from broker.data.store import Entry
+from broker.data.writes import Writes
 from broker.outbox.store import Outbox
 from broker.storage.database import Database, Source, Transaction
 from broker.tenants.store import Tenants
@@ -47,7 +47,7 @@ class SharedData:
     ) -> None:
         self.now = now
         self._database = database
-        self._changes = Changes(outbox)
+        self._writes = Writes(outbox)
         self._tenants = tenants
         self._namespaces = namespaces
         self._expiry_added = asyncio.Event()
@@ -89,7 +89,13 @@ class SharedData:
             )
             if lifetime is not None:
                 transaction.on_commit(self._expiry_added.set)
-            return await self._changes.set(transaction, entry, old_revision=old_revision, expires_in=lifetime)
+            return await self._writes.set(
+                transaction,
+                entry,
+                old_revision=old_revision,
+                expires_in=lifetime,
+                is_shown=rules.is_shown(rule),
+            )
 
     async def get(self, tenant: str, namespace: str, key: str, *, caller: str) -> SharedValue | None:
         """Read a value; None if there is none or it expired. What was committed before the call is seen."""
@@ -110,7 +116,7 @@ class SharedData:
             rules.may_write(await self._rule(transaction, tenant, namespace), caller)
             entry = await self._find_living(transaction, tenant, namespace, key)
             if entry is not None:
-                await self._changes.deleted(transaction, entry, caller=caller)
+                await self._writes.deleted(transaction, entry, caller=caller)
             return entry is not None
 
     async def keys(
@@ -192,7 +198,7 @@ class SharedData:
         async with self._database.transaction() as transaction:
             due = await store.find_expired(transaction, self.now(), EXPIRED_AT_ONCE)
             for entry in due:
-                await self._changes.expired(transaction, entry)
+                await self._writes.expired(transaction, entry)
             return len(due)
 
     async def seconds_to_next_expiry(self) -> float | None:
@@ -214,7 +220,7 @@ class SharedData:
     async def _find_living(self, transaction: Transaction, tenant: str, namespace: str, key: str) -> Entry | None:
         entry = await store.find(transaction, tenant, namespace, key)
         if entry is not None and rules.is_expired(entry.expires_at, self.now()):
-            await self._changes.expired(transaction, entry)
+            await self._writes.expired(transaction, entry)
             return None
         return entry
 
@@ -222,9 +228,9 @@ class SharedData:
         count, now = 0, self.now()
         for entry in entries:
             if rules.is_expired(entry.expires_at, now):
-                await self._changes.expired(transaction, entry)
+                await self._writes.expired(transaction, entry)
             else:
-                await self._changes.deleted(transaction, entry, caller=caller)
+                await self._writes.deleted(transaction, entry, caller=caller)
                 count += 1
         return count
 

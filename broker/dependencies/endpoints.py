@@ -38,7 +38,7 @@ def _mount_dependencies(plugin: Plugin, lifecycle: Lifecycle) -> None:
     async def dependents(call: Call, plugin: str) -> DependencyList:
         return await lifecycle.dependents(_plugin(plugin), recursive=flag(call.query, "recursive"))
 
-    @service.post("/resolve/:plugin")
+    @service.get("/resolve/:plugin")
     async def resolve(call: Call, plugin: str) -> Resolution:
         return await lifecycle.resolve(tenant_of(call.tenant.id), _plugin(plugin))
 
@@ -46,11 +46,11 @@ def _mount_dependencies(plugin: Plugin, lifecycle: Lifecycle) -> None:
 def _mount_installations(plugin: Plugin, lifecycle: Lifecycle) -> None:
     service = plugin.service(DEPENDENCIES_SERVICE)
 
-    @service.post("/can-uninstall/:plugin")
+    @service.get("/can-uninstall/:plugin")
     async def can_uninstall(call: Call, plugin: str) -> CanUninstall:
         return await lifecycle.can_uninstall(tenant_of(call.tenant.id), _plugin(plugin))
 
-    @service.post("/install")
+    @service.put("/install")
     async def install(call: Call) -> Installation:
         return await lifecycle.install(tenant_of(call.tenant.id), InstallRequest.parse(call.body))
 

@@ -9,6 +9,7 @@ from broker.dependencies.installations import Installations, resolve_in
 from broker.dependencies.resolver import PluginFacts, after_install, judge
 from broker.plugins import store as plugins
 from broker.provisioning.changes import Changes
+from broker.registry import store as instances
 from broker.registry.announcements import Announcements
 from broker.storage.database import Database, Source, Transaction
 from broker.tenants.store import Tenants
@@ -34,8 +35,6 @@ from contracts.errors import (
 from contracts.manifest import Dependency
 from contracts.manifest_rules import broken_rules
 from contracts.versions import highest, ordered
-
-RUNNING_VERSIONS = "SELECT DISTINCT plugin_version FROM instances WHERE plugin_id = :plugin"
 
 RemoveData = Callable[[Transaction, str, str], Awaitable[None]]
 """Removes a plugin's shared data from a tenant: transaction, tenant, plugin id."""
@@ -284,5 +283,5 @@ def _check_dependencies(plugin_id: str, dependencies: tuple[Dependency, ...]) ->
 
 
 async def _current(source: Source, plugin_id: str) -> str:
-    running = [row["plugin_version"] for row in await source.rows(RUNNING_VERSIONS, {"plugin": plugin_id})]
+    running = await instances.running_versions(source, plugin_id)
     return ordered(running or await plugins.versions(source, plugin_id))[-1]

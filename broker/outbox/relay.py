@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import structlog
 
+from broker.lock import Ready, always
 from broker.outbox.store import Outbox, OutboxEntry
 from contracts.codec import EVENT_HEADER, TENANT_HEADER
 from contracts.errors import TransportError
@@ -51,8 +52,10 @@ class Relay:
         self._delay = delay
         self._progress = asyncio.Condition()
 
-    async def run(self) -> NoReturn:
+    async def run(self, ready: Ready = always) -> NoReturn:
         """Publish what waits, then what is added, until cancelled; idle, it waits without polling.
+
+        It publishes only when ``ready`` lets it, and reads the outbox after that: another relay may have been at work.
 
         A `TransportError` is logged as ``outbox.waiting`` and tried again after a growing, jittered delay. Cancelled,
         it leaves in the outbox what it has not taken out; the next run publishes that again.
@@ -63,6 +66,7 @@ class Relay:
         failures = 0
         while True:
             self._outbox.expect_more()
+            await ready()
             waiting = await self._outbox.pending(WINDOW)
             if not waiting:
                 await self._outbox.more()

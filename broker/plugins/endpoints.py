@@ -10,9 +10,9 @@ def mount(plugin: Plugin, manifests: Manifests) -> None:
     """Let the plugin answer for manifests."""
     service = plugin.service(PLUGINS_SERVICE)
 
-    @service.post("/plugins")
+    @service.put("/plugins")
     async def publish_manifest(call: Call) -> KnownPlugin:
-        return await manifests.publish(PublishManifestRequest.parse(call.body).manifest)
+        return await manifests.publish(PublishManifestRequest.parse(call.body).manifest, caller=call.caller)
 
     @service.get("/plugins")
     async def list_plugins(call: Call) -> PluginList:

@@ -8,14 +8,8 @@ from broker.provisioning.changes import Changes
 from broker.registry.announcements import Announcements
 from broker.storage.database import Database, Source
 from contracts.dependencies import KnownPlugin, PluginList
-from contracts.manifest import PluginManifest, SharedNamespace
-from contracts.versions import ordered
-
-NAMESPACE = """
-SELECT owned.plugin_id, owned.plugin_version, owned.document FROM shared_namespaces AS owned
-JOIN installations ON installations.plugin_id = owned.plugin_id AND installations.version = owned.plugin_version
-WHERE installations.tenant = :tenant AND owned.namespace = :namespace
-"""
+from contracts.errors import PermissionDeniedError
+from contracts.manifest import PluginManifest
 
 
 class Manifests:
@@ -29,14 +23,19 @@ class Manifests:
         self._installations = installations
         self._announcements = announcements
 
-    async def publish(self, manifest: PluginManifest) -> KnownPlugin:
+    async def publish(self, manifest: PluginManifest, *, caller: str) -> KnownPlugin:
         """Make a plugin version known; the same content again changes nothing.
+
+        Anybody may make an unknown version known, since deployers do that; a known one is replaced by its own plugin
+        alone.
 
         Raises:
             InvalidRequestError: The id is reserved for the broker.
+            PermissionDeniedError: The version is known with other content, and the caller is another plugin.
             NameTakenError: A service name belongs to another plugin.
         """
         async with self._changes.of(manifest.id) as transaction:
+            await _refuse_foreign_change(transaction, manifest, caller)
             if await store.publish(transaction, manifest):
                 await self._announcements.dependencies(
                     transaction, manifest.id, manifest.version, manifest.api.dependencies
@@ -51,9 +50,15 @@ class Manifests:
 
     async def rules_for(self, source: Source, tenant: str, namespace: str) -> NamespaceRule | None:
         """The rule of a namespace in a tenant: that of the highest installed version which declares it, or None."""
-        rows = await source.rows(NAMESPACE, {"tenant": tenant, "namespace": namespace})
-        found = {row["plugin_version"]: row for row in rows}
-        if not found:
-            return None
-        row = found[ordered(found)[-1]]
-        return NamespaceRule(row["plugin_id"], SharedNamespace.model_validate_json(row["document"]))
+        found = await store.declared_namespace(source, tenant, namespace)
+        return None if found is None else NamespaceRule(*found)
+
+
+async def _refuse_foreign_change(source: Source, manifest: PluginManifest, caller: str) -> None:
+    known = await store.manifest_of(source, manifest.id, manifest.version)
+    if known is None or known == manifest or caller == manifest.id:
+        return
+    raise PermissionDeniedError(
+        f"Plugin {caller} may not replace the manifest of {manifest.id}@{manifest.version}, only {manifest.id} may",
+        missing=manifest.id,
+    )

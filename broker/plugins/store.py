@@ -9,7 +9,7 @@ import structlog
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import KnownPlugin
 from contracts.errors import InvalidRequestError, NameTakenError, PluginNotFoundError, did_you_mean
-from contracts.manifest import Dependency, PluginManifest, Service
+from contracts.manifest import Dependency, PluginManifest, Service, SharedNamespace
 from contracts.names import RESERVED_PLUGINS, owner_of
 from contracts.versions import ordered
 
@@ -34,6 +34,11 @@ ADD_NAMESPACE = """
 INSERT INTO shared_namespaces (plugin_id, plugin_version, namespace, document)
 VALUES (:plugin_id, :plugin_version, :namespace, :document)
 ON CONFLICT (namespace, plugin_id, plugin_version) DO UPDATE SET document = excluded.document
+"""
+NAMESPACE = """
+SELECT owned.plugin_id, owned.plugin_version, owned.document FROM shared_namespaces AS owned
+JOIN installations ON installations.plugin_id = owned.plugin_id AND installations.version = owned.plugin_version
+WHERE installations.tenant = :tenant AND owned.namespace = :namespace
 """
 ADD_DEPENDENCY = """
 INSERT INTO dependencies (plugin_id, plugin_version, position, target, document)
@@ -142,6 +147,16 @@ async def manifest_of(source: Source, plugin_id: str, version: str) -> PluginMan
     """The manifest of a plugin version, or None."""
     row = await source.row(MANIFEST, {"id": plugin_id, "version": version})
     return PluginManifest.model_validate_json(row["manifest"]) if row else None
+
+
+async def declared_namespace(source: Source, tenant: str, namespace: str) -> tuple[str, SharedNamespace] | None:
+    """Owner and declaration of a namespace in a tenant, by the highest installed version that declares it; or None."""
+    rows = await source.rows(NAMESPACE, {"tenant": tenant, "namespace": namespace})
+    found = {row["plugin_version"]: row for row in rows}
+    if not found:
+        return None
+    row = found[ordered(found)[-1]]
+    return row["plugin_id"], SharedNamespace.model_validate_json(row["document"])
 
 
 def _text(document: dict[str, Any]) -> str:

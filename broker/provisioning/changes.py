@@ -13,6 +13,7 @@ from broker.provisioning import store
 from broker.provisioning.plan import Plan, plan
 from broker.provisioning.provisioner import Provisioner
 from broker.storage.database import Database, Source, Transaction
+from contracts.errors import PlexicaError
 
 _log = structlog.get_logger()
 
@@ -54,15 +55,24 @@ class Changes:
             await self._provisioner.move(before[plugin], after[plugin])
 
     async def repair(self) -> None:
-        """Take back what was bound for transactions that failed, and bind again what they unbound."""
+        """Take back what was bound for transactions that failed, and bind again what they unbound.
+
+        A plugin for which that fails is logged and looked at again the next time; the others are repaired.
+        """
         for plugin, wanted in sorted(self._doubtful.items()):
-            async with self._database.transaction() as transaction:
-                actual = await self._plan(transaction, plugin)
-                await self._provisioner.apply(actual)
-                await self._provisioner.move(wanted, actual)
-            if self._doubtful.get(plugin) is wanted:
-                del self._doubtful[plugin]
-            _log.info("topology.repaired", plugin=plugin)
+            try:
+                await self._repair(plugin, wanted)
+            except PlexicaError as error:
+                _log.warning("topology.not_repaired", plugin=plugin, error=str(error))
+
+    async def _repair(self, plugin: str, wanted: Plan) -> None:
+        async with self._database.transaction() as transaction:
+            actual = await self._plan(transaction, plugin)
+            await self._provisioner.apply(actual)
+            await self._provisioner.move(wanted, actual)
+        if self._doubtful.get(plugin) is wanted:
+            del self._doubtful[plugin]
+        _log.info("topology.repaired", plugin=plugin)
 
     def _doubt(self, transaction: Transaction, plugin: str, wanted: Plan) -> None:
         """Have `repair` look at a plugin, unless the transaction is committed."""

@@ -7,11 +7,9 @@ installed, registered and alive decides; nobody keeps a list of bindings.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from broker.registry.rules import ServiceKey
 from contracts.registry import Subscription
 from contracts.topology import Binding, Queue, Topology
-
-ServiceKey = tuple[str, str]
-"""A service's name and version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

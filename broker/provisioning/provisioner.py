@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from broker.provisioning.plan import Plan
-from contracts.errors import BrokerLockedError, MissingQueueError, TransportError
+from contracts.errors import BrokerLockedError, LockedQueueError, MissingQueueError
 from contracts.topology import Binding, Queue, Topology
 from plugin_runtime.transport.base import Transport
 
@@ -26,29 +26,30 @@ class Provisioner:
         # Quorum queues never expire, and to declare one takes RabbitMQ tens of milliseconds.
         self._declared: set[Queue] = set()
 
-    async def prepare_bus(self) -> None:
-        """Declare the exchanges, and take the lock that makes this process the bus's only broker.
+    async def take_lock(self) -> None:
+        """Take the lock that makes this process the bus's only broker; its holder may take it again at any time.
 
         Raises:
-            BrokerLockedError: Another broker holds the lock.
+            BrokerLockedError: Another broker holds it.
         """
         lock = self.topology.lock_queue()
         try:
             await self._transport.declare_queue(lock)
-        except TransportError as error:
-            if not is_locked(error):
-                raise
+        except LockedQueueError as error:
             raise BrokerLockedError(
                 f"another broker holds queue '{lock.name}': stop that one, or give this one a vhost or a prefix of "
                 "its own; after a crash RabbitMQ frees the queue when it notices the lost connection, within a minute"
             ) from error
+
+    async def declare_exchanges(self) -> None:
+        """Declare every exchange of the bus."""
         for exchange in self.topology.exchanges():
             await self._transport.declare_exchange(exchange)
 
     async def prepare_system(self, services: Iterable[tuple[str, str]]) -> None:
         """Declare and bind the call queues of the broker's own services, once for all tenants."""
         for name, version in services:
-            await self._transport.declare_queue(self.topology.call_queue(name, version))
+            await self._transport.declare_queue(self.topology.system_queue(name, version))
             for binding in self.topology.system_bindings(name, version):
                 await self._transport.bind(binding)
 
@@ -83,18 +84,6 @@ class Provisioner:
             if binding.exchange in (self.topology.calls, self.topology.events, self.topology.data):
                 await self._unbind(binding)
 
-    async def watch(self, tenant: str, plugin: str, instance: str, pattern: str) -> None:
-        """Let an instance hear the changes of a tenant's shared data whose ``{namespace}.{key}`` the pattern admits.
-
-        Raises:
-            MissingQueueError: The instance's queue is not there: it must register again.
-        """
-        await self._transport.bind(self._watch(tenant, plugin, instance, pattern))
-
-    async def unwatch(self, tenant: str, plugin: str, instance: str, pattern: str) -> None:
-        """Take a watch back; one that is not there is no error."""
-        await self._unbind(self._watch(tenant, plugin, instance, pattern))
-
     async def purge_calls(self, service: str, version: str) -> None:
         """Drop the calls that wait for a service version nobody serves: their callers have been told."""
         queue = self.topology.call_queue(service, version).name
@@ -121,17 +110,8 @@ class Provisioner:
         """Believe no more that anything was declared: RabbitMQ may have lost it."""
         self._declared.clear()
 
-    def _watch(self, tenant: str, plugin: str, instance: str, pattern: str) -> Binding:
-        queue = self.topology.instance_queue(plugin, instance).name
-        return Binding(queue, self.topology.data, self.topology.tenant_key(tenant, pattern))
-
     async def _unbind(self, binding: Binding) -> None:
         try:
             await self._transport.unbind(binding)
         except MissingQueueError:
             _log.debug("binding.gone_with_its_queue", queue=binding.queue)
-
-
-def is_locked(error: TransportError) -> bool:
-    """Whether RabbitMQ refused because another connection holds the queue exclusively (405 RESOURCE_LOCKED)."""
-    return "RESOURCE_LOCKED" in str(error) or "405" in str(error)

@@ -13,8 +13,7 @@ _log = structlog.get_logger()
 async def reconcile(database: Database, provisioner: Provisioner) -> int:
     """Declare and bind everything that the rows ask for, and return how many plugins that were.
 
-    Idempotent; the bus itself, the broker's own queues and its lock are `Provisioner.prepare_bus` and
-    `Provisioner.prepare_system`. Nothing is unbound.
+    Idempotent. Exchanges, the broker's own queues and its lock are the provisioner's to prepare. Nothing is unbound.
 
     Raises:
         TransportError: RabbitMQ went away or refused; call it again.

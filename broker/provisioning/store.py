@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable
 
-from broker.provisioning.plan import PluginState, ServiceKey
+from broker.provisioning.plan import PluginState
+from broker.registry.rules import ServiceKey
 from broker.storage.database import Source, Transaction
 from contracts.registry import Subscription
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from broker.outbox.store import Outbox
-from broker.storage.database import Source, Transaction
+from broker.registry import store
+from broker.storage.database import Transaction
 from contracts.dependencies import Installation
 from contracts.manifest import Dependency
 from contracts.names import NO_TENANT
@@ -15,22 +16,15 @@ from contracts.registry import (
     PresenceAnnouncement,
     ServiceAnnouncement,
     ServiceRecord,
+    TenantAnnouncement,
 )
 from contracts.topology import (
     dependency_announcement,
     plugin_announcement,
     presence_announcement,
     service_announcement,
+    tenant_announcement,
 )
-
-REVISION = "SELECT value FROM registry_revision"
-NEXT_REVISION = "UPDATE registry_revision SET value = value + 1 RETURNING value"
-
-
-async def revision(source: Source) -> int:
-    """The revision of the last announcement."""
-    row = await source.row(REVISION)
-    return int(row["value"]) if row else 0
 
 
 class Announcements:
@@ -48,13 +42,13 @@ class Announcements:
     ) -> None:
         """Announce a service as it is now."""
         body = ServiceAnnouncement(
-            change=change, revision=await _next(transaction), service=record, instance_id=instance_id
+            change=change, revision=await store.next_revision(transaction), service=record, instance_id=instance_id
         )
         await self._add(transaction, service_announcement(change, record.service_name), f"service.{change}", body)
 
     async def presence(self, transaction: Transaction, name: str, version: str) -> None:
         """Announce that the last instance of a service version went without a word."""
-        body = PresenceAnnouncement(revision=await _next(transaction), service_name=name, version=version)
+        body = PresenceAnnouncement(revision=await store.next_revision(transaction), service_name=name, version=version)
         await self._add(transaction, presence_announcement(name), "presence", body)
 
     async def dependencies(
@@ -62,7 +56,10 @@ class Announcements:
     ) -> None:
         """Announce the whole set that a plugin version declares now."""
         body = DependencyAnnouncement(
-            revision=await _next(transaction), plugin_id=plugin_id, version=version, dependencies=tuple(dependencies)
+            revision=await store.next_revision(transaction),
+            plugin_id=plugin_id,
+            version=version,
+            dependencies=tuple(dependencies),
         )
         await self._add(transaction, dependency_announcement(plugin_id), "dependency.declared", body)
 
@@ -76,7 +73,7 @@ class Announcements:
         tenant, plugin_id = installation.tenant, installation.plugin_id
         body = PluginAnnouncement(
             change=change,
-            revision=await _next(transaction),
+            revision=await store.next_revision(transaction),
             tenant=tenant,
             plugin_id=plugin_id,
             version=installation.version,
@@ -85,16 +82,21 @@ class Announcements:
             transaction, plugin_announcement(tenant, change, plugin_id), f"plugin.{change}", body, tenant=tenant
         )
 
+    async def tenant_created(self, transaction: Transaction, tenant: str) -> None:
+        """Announce a tenant: a hook for `Tenants.after_creation`."""
+        await self._tenant(transaction, "created", tenant)
+
+    async def tenant_removed(self, transaction: Transaction, tenant: str) -> None:
+        """Announce that a tenant goes: a hook for `Tenants.before_removal`."""
+        await self._tenant(transaction, "removed", tenant)
+
+    async def _tenant(self, transaction: Transaction, change: Literal["created", "removed"], tenant: str) -> None:
+        body = TenantAnnouncement(change=change, revision=await store.next_revision(transaction), tenant=tenant)
+        await self._add(transaction, tenant_announcement(tenant, change), f"tenant.{change}", body, tenant=tenant)
+
     async def _add(
         self, transaction: Transaction, key: str, kind: str, body: Announcement, *, tenant: str = NO_TENANT
     ) -> None:
         await self._outbox.add(
             transaction, exchange="registry", routing_key=key, type=kind, tenant=tenant, body=body.to_json()
         )
-
-
-async def _next(transaction: Transaction) -> int:
-    row = await transaction.row(NEXT_REVISION)
-    if row is None:
-        raise RuntimeError("table registry_revision has lost its row")
-    return int(row["value"])

@@ -3,31 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from broker.registry.rules import instance_status, service_status
+from broker.registry import store
+from broker.registry.rules import ServiceKey, instance_status, service_status
 from broker.storage.database import Row, Source
-from contracts.errors import ServiceNotFoundError, VersionMismatchError, did_you_mean
+from contracts.discovery import choose
+from contracts.errors import ServiceNotFoundError, did_you_mean
 from contracts.manifest import Service
 from contracts.registry import ServiceRecord, ServiceStatus
-from contracts.versions import highest, ordered, satisfies
-
-IN_TENANT = """
-SELECT services.* FROM installations
-JOIN services ON services.plugin_id = installations.plugin_id AND services.plugin_version = installations.version
-WHERE installations.tenant = :tenant
-    AND (:name IS NULL OR services.name = :name) AND (:plugin IS NULL OR services.plugin_id = :plugin)
-"""
-ANYWHERE = "SELECT * FROM services WHERE name = :name AND version = :version"
-INSTANCES = """
-SELECT served.name, served.version, instances.id, instances.state, instances.last_heard,
-    EXISTS (SELECT 1 FROM unmet WHERE unmet.plugin_id = instances.plugin_id
-        AND unmet.plugin_version = instances.plugin_version) AS is_lacking
-FROM service_instances AS served JOIN instances ON instances.id = served.instance_id
-WHERE (:name IS NULL OR served.name = :name) AND (:plugin IS NULL OR instances.plugin_id = :plugin)
-"""
-LIVELY: tuple[ServiceStatus, ...] = ("HEALTHY", "DEGRADED")
-"""What discovery shows, in the order of preference."""
-
-ServiceKey = tuple[str, str]
+from contracts.versions import ordered
 
 
 class Catalogue:
@@ -44,9 +27,8 @@ class Catalogue:
         self, source: Source, tenant: str, *, name: str | None = None, plugin: str | None = None
     ) -> list[ServiceRecord]:
         """Every service version installed in a tenant, served or not, sorted by name, then version."""
-        parameters: dict[str, object] = {"tenant": tenant, "name": name, "plugin": plugin}
-        rows = await source.rows(IN_TENANT, parameters)
-        instances = await self._instances(source, name, plugin)
+        rows = await store.services_in(source, tenant, name=name, plugin=plugin)
+        instances = await store.serving(source, name=name, plugin=plugin)
         found: dict[str, dict[str, list[Row]]] = {}
         for row in rows:
             found.setdefault(row["name"], {}).setdefault(row["version"], []).append(row)
@@ -73,50 +55,31 @@ class Catalogue:
         ]
 
     async def discover(self, source: Source, tenant: str, name: str, range_: str) -> ServiceRecord:
-        """The highest version in the range, HEALTHY before DEGRADED.
+        """The version that `choose` chooses; a service that is not installed is answered with the name it may mean.
 
         Raises:
             ServiceNotFoundError: It is not installed in the tenant, or nobody serves a version in the range.
-            VersionMismatchError: It is installed, but no version is in the range; details: ``versions``.
+            VersionMismatchError: It is installed, but no version is in the range.
         """
-        records = {record.version: record for record in await self.installed(source, tenant, name=name)}
+        records = await self.installed(source, tenant, name=name)
         if not records:
-            names = {record.service_name for record in await self.installed(source, tenant)}
-            hint = did_you_mean(name, sorted(names))
+            names = sorted({record.service_name for record in await self.installed(source, tenant)})
             raise ServiceNotFoundError(
-                f"Service {name} not found or unavailable{hint}", serviceName=name, available=sorted(names)
-            )
-        if highest(records, range_) is None:
-            there = ordered(records)
-            raise VersionMismatchError(
-                f"Service {name} has no version in {range_}: installed are {', '.join(there)}",
-                serviceName=name,
+                f"Service {name} not found or unavailable{did_you_mean(name, names)}",
+                service=name,
                 range=range_,
-                versions=there,
+                versions=[],
+                available=names,
             )
-        for status in LIVELY:
-            best = highest([version for version, record in records.items() if record.status == status], range_)
-            if best is not None:
-                return records[best]
-        raise ServiceNotFoundError(
-            f"Service {name} not found or unavailable",
-            serviceName=name,
-            unavailable=[version for version in ordered(records) if satisfies(version, range_)],
-        )
+        return choose(name, records, range_)
 
     async def record(self, source: Source, service: ServiceKey) -> ServiceRecord | None:
         """A service version as it is anywhere, or None if no plugin version offers it."""
-        rows = await source.rows(ANYWHERE, {"name": service[0], "version": service[1]})
+        rows = await store.services_anywhere(source, service)
         if not rows:
             return None
-        instances = await self._instances(source, service[0], None)
+        instances = await store.serving(source, name=service[0], plugin=None)
         return self._record(_newest(rows), instances.get(service, []))
-
-    async def _instances(self, source: Source, name: str | None, plugin: str | None) -> dict[ServiceKey, list[Row]]:
-        found: dict[ServiceKey, list[Row]] = {}
-        for row in await source.rows(INSTANCES, {"name": name, "plugin": plugin}):
-            found.setdefault((row["name"], row["version"]), []).append(row)
-        return found
 
     def _record(self, row: Row, instances: list[Row]) -> ServiceRecord:
         service = Service.model_validate_json(row["document"])

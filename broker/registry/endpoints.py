@@ -40,11 +40,11 @@ def mount(plugin: Plugin, registry: Registry) -> None:
 def _mount_instances(plugin: Plugin, registry: Registry) -> None:
     service = plugin.service(REGISTRY_SERVICE)
 
-    @service.post("/register")
+    @service.put("/register")
     async def register(call: Call) -> RegisterAnswer:
         return await registry.register(call.caller, RegisterRequest.parse(call.body))
 
-    @service.post("/heartbeat")
+    @service.put("/heartbeat")
     async def heartbeat(call: Call) -> HeartbeatAnswer:
         return await registry.heartbeat(call.caller, Heartbeat.parse(call.body))
 
@@ -56,7 +56,7 @@ def _mount_instances(plugin: Plugin, registry: Registry) -> None:
 def _mount_services(plugin: Plugin, registry: Registry) -> None:
     service = plugin.service(REGISTRY_SERVICE)
 
-    @service.post("/services")
+    @service.put("/services")
     async def register_service(call: Call) -> ServiceRecord:
         return await registry.register_service(call.caller, ServiceRegistration.parse(call.body))
 

@@ -10,9 +10,10 @@ from broker.dependencies.lifecycle import refuse_unresolved
 from broker.dependencies.resolver import major
 from broker.plugins import store as plugins
 from broker.registry import store
-from broker.registry.announcements import Announcements, revision
+from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
-from broker.registry.store import Instance, ServiceKey
+from broker.registry.rules import ServiceKey
+from broker.registry.store import Instance
 from broker.storage.database import Source, Transaction
 from broker.tenants.store import Tenants
 from contracts.dependencies import Installation
@@ -66,13 +67,16 @@ class Registration:
         """
         manifest = request.manifest
         await refuse_stranger(transaction, request)
+        taken_back = await _taken_back(transaction, request)
         is_new = await plugins.publish(transaction, manifest)
         if is_new:
             await self._announcements.dependencies(
                 transaction, manifest.id, manifest.version, manifest.api.dependencies
             )
         touched = await self._auto_install(transaction, request)
-        await self._write_instance(transaction, request, now)
+        if is_new:  # what was registered beside the former manifest went with it
+            await store.stop_serving(transaction, request.instance_id)
+        await _write_instance(transaction, request, taken_back, now)
         if is_new:
             touched |= set(await dependencies.tenants_of(transaction, manifest.id))
         await self._installations.reassess(transaction, touched)
@@ -80,7 +84,8 @@ class Registration:
             for tenant in await dependencies.tenants_of(transaction, manifest.id, manifest.version):
                 refuse_unresolved(await resolve_in(transaction, tenant, manifest.id, manifest.version))
         for service in manifest.api.services:
-            await self.announce_registered(transaction, (service.name, service.version), request.instance_id)
+            if service.name not in taken_back:
+                await self.announce_registered(transaction, (service.name, service.version), request.instance_id)
 
     async def announce_registered(self, transaction: Transaction, service: ServiceKey, instance_id: str) -> None:
         """Announce that an instance serves a service version; its status counts as announced."""
@@ -95,6 +100,7 @@ class Registration:
         tenants = await dependencies.tenants_of(source, manifest.id, manifest.version)
         reasons = await dependencies.reasons_of(source, manifest.id, manifest.version)
         asked = await dependencies.declared(source, manifest.id, manifest.version)
+        now = await store.revision(source)
         return RegisterAnswer(
             instance_id=instance,
             lease_seconds=self._terms.lease_seconds,
@@ -110,36 +116,21 @@ class Registration:
                 if not item.broadcast
             },
             tenants=tuple(tenants),
-            views=tuple([await self._view(source, tenant, asked) for tenant in tenants]),
-            revision=await revision(source),
+            heard_tenants=tuple(await dependencies.tenants_of(source, manifest.id)),
+            views=tuple([await self._view(source, tenant, asked, now) for tenant in tenants]),
+            revision=now,
             status="DEGRADED" if reasons else "HEALTHY",
             reasons=reasons,
         )
 
-    async def _view(self, source: Source, tenant: str, asked: tuple[Dependency, ...]) -> TenantView:
+    async def _view(self, source: Source, tenant: str, asked: tuple[Dependency, ...], revision: int) -> TenantView:
         found: dict[str, ServiceRecord] = {}
         for dependency in asked:
             records = await self._catalogue.installed(
                 source, tenant, name=dependency.service_name, plugin=dependency.plugin_id
             )
             found.update((record.id, record) for record in records)
-        return TenantView(tenant=tenant, services=tuple(found.values()))
-
-    async def _write_instance(self, transaction: Transaction, request: RegisterRequest, now: float) -> None:
-        manifest = request.manifest
-        instance = Instance(
-            id=request.instance_id,
-            plugin_id=manifest.id,
-            plugin_version=manifest.version,
-            reported="HEALTHY",
-            state="HEALTHY",
-            last_heard=now,
-        )
-        await store.write_instance(transaction, instance)
-        await store.stop_serving(transaction, instance.id)
-        for service in manifest.api.services:
-            await store.serve(transaction, instance.id, service.name, service.version)
-        await store.write_subscriptions(transaction, manifest.id, manifest.version, request.subscriptions)
+        return TenantView(tenant=tenant, services=tuple(found.values()), revision=revision)
 
     async def _auto_install(self, transaction: Transaction, request: RegisterRequest) -> set[str]:
         if not self._terms.auto_install:
@@ -172,3 +163,30 @@ async def refuse_stranger(source: Source, request: RegisterRequest) -> None:
             f"Instance {request.instance_id} belongs to {known.plugin_id}, not to {request.manifest.id}",
             owner=known.plugin_id,
         )
+
+
+async def _taken_back(source: Source, request: RegisterRequest) -> set[str]:
+    """What a known instance offered once and serves no more: it stays so until the instance registers it again."""
+    known = await store.instance(source, request.instance_id)
+    if known is None or known.plugin_version != request.manifest.version:
+        return set()
+    offered = await plugins.manifest_of(source, known.plugin_id, known.plugin_version)
+    served = {name for name, _ in await store.served(source, known.id)}
+    return {service.name for service in offered.api.services} - served if offered else set()
+
+
+async def _write_instance(transaction: Transaction, request: RegisterRequest, taken_back: set[str], now: float) -> None:
+    manifest = request.manifest
+    instance = Instance(
+        id=request.instance_id,
+        plugin_id=manifest.id,
+        plugin_version=manifest.version,
+        reported="HEALTHY",
+        state="HEALTHY",
+        last_heard=now,
+    )
+    await store.write_instance(transaction, instance)
+    for service in manifest.api.services:
+        if service.name not in taken_back:
+            await store.serve(transaction, instance.id, service.name, service.version)
+    await store.write_subscriptions(transaction, manifest.id, manifest.version, request.subscriptions)

@@ -1,8 +1,11 @@
-"""What a service's status is, given its instances. Pure."""
+"""What a service is called, and what its status is, given its instances. Pure."""
 
 from collections.abc import Iterable
 
 from contracts.registry import ServiceStatus
+
+ServiceKey = tuple[str, str]
+"""A service's name and version."""
 
 RANK: dict[ServiceStatus, int] = {"HEALTHY": 0, "DEGRADED": 1, "UNAVAILABLE": 2}
 """From best to worst."""

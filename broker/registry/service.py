@@ -9,12 +9,13 @@ from broker.plugins import store as plugins
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
 from broker.registry import store
-from broker.registry.announcements import Announcements, revision
+from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.handshake import check_handshake
 from broker.registry.registration import Registration, Terms, refuse_stranger
+from broker.registry.rules import ServiceKey
 from broker.registry.statuses import Statuses
-from broker.registry.store import Instance, ServiceKey
+from broker.registry.store import Instance
 from broker.storage.database import Database, Source, Transaction
 from broker.tenants.store import Tenants
 from contracts.errors import (
@@ -83,7 +84,8 @@ class Registry:
     async def register(self, caller: str, request: RegisterRequest) -> RegisterAnswer:
         """Let an instance in: all of it or nothing. When this returns, its queues are there and bound.
 
-        The same instance may register again; that refreshes everything.
+        The same instance may register again; that refreshes everything but what it serves: a service that it took
+        back stays taken back until `register_service`.
 
         Raises:
             IncompatibleRuntimeError: Its runtime is not one this broker speaks with.
@@ -160,7 +162,7 @@ class Registry:
         return HeartbeatAnswer(
             known=instance is not None,
             lease_seconds=self._terms.lease_seconds,
-            revision=await revision(self._database),
+            revision=await store.revision(self._database),
         )
 
     async def _revive(self, instance: Instance, beat: Heartbeat, now: float) -> None:
@@ -238,9 +240,10 @@ class Registry:
 
     async def versions(self, tenant: str, name: str) -> TenantView:
         """Every installed version of a service with its status; none is no error."""
-        await self._tenants.require(self._database, tenant)
-        found = await self._catalogue.installed(self._database, tenant, name=name)
-        return TenantView(tenant=tenant, services=tuple(found))
+        async with self._database.transaction() as transaction:
+            await self._tenants.require(transaction, tenant)
+            found = await self._catalogue.installed(transaction, tenant, name=name)
+            return TenantView(tenant=tenant, services=tuple(found), revision=await store.revision(transaction))
 
     # Memory
 

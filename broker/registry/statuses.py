@@ -8,7 +8,7 @@ import structlog
 from broker.registry import store
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
-from broker.registry.store import ServiceKey
+from broker.registry.rules import ServiceKey
 from broker.storage.database import Transaction
 from contracts.registry import ServiceStatus
 

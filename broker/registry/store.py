@@ -1,9 +1,10 @@
-"""Rows of the registry: instances, what they serve, what they hear, and the statuses announced last."""
+"""Rows of the registry: instances, what they serve and hear, statuses announced last, the revision."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.dependencies.resolver import major
+from broker.registry.rules import ServiceKey
 from broker.storage.database import Row, Source, Transaction
 from contracts.registry import InstanceStatus, ServiceStatus, Subscription
 
@@ -35,14 +36,29 @@ SUBSCRIBE = """
 INSERT INTO subscriptions (plugin_id, major, name, source, pattern, broadcast)
 VALUES (:plugin, :major, :name, :source, :pattern, :broadcast)
 """
+RUNNING_VERSIONS = "SELECT DISTINCT plugin_version FROM instances WHERE plugin_id = :plugin"
+IN_TENANT = """
+SELECT services.* FROM installations
+JOIN services ON services.plugin_id = installations.plugin_id AND services.plugin_version = installations.version
+WHERE installations.tenant = :tenant
+    AND (:name IS NULL OR services.name = :name) AND (:plugin IS NULL OR services.plugin_id = :plugin)
+"""
+ANYWHERE = "SELECT * FROM services WHERE name = :name AND version = :version"
+SERVING = """
+SELECT served.name, served.version, instances.id, instances.state, instances.last_heard,
+    EXISTS (SELECT 1 FROM unmet WHERE unmet.plugin_id = instances.plugin_id
+        AND unmet.plugin_version = instances.plugin_version) AS is_lacking
+FROM service_instances AS served JOIN instances ON instances.id = served.instance_id
+WHERE (:name IS NULL OR served.name = :name) AND (:plugin IS NULL OR instances.plugin_id = :plugin)
+"""
 STATUS = "SELECT status FROM service_statuses WHERE name = :name AND version = :version"
 SET_STATUS = """
 INSERT INTO service_statuses (name, version, status) VALUES (:name, :version, :status)
 ON CONFLICT (name, version) DO UPDATE SET status = excluded.status
 """
 REMOVE_STATUS = "DELETE FROM service_statuses WHERE name = :name AND version = :version"
-
-ServiceKey = tuple[str, str]
+REVISION = "SELECT value FROM registry_revision"
+NEXT_REVISION = "UPDATE registry_revision SET value = value + 1 RETURNING value"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,3 +180,40 @@ async def set_status(transaction: Transaction, service: ServiceKey, found: Servi
         await transaction.execute(REMOVE_STATUS, key)
     else:
         await transaction.execute(SET_STATUS, {**key, "status": found})
+
+
+async def running_versions(source: Source, plugin: str) -> list[str]:
+    """The versions at which instances of a plugin are registered."""
+    return [row["plugin_version"] for row in await source.rows(RUNNING_VERSIONS, {"plugin": plugin})]
+
+
+async def services_in(source: Source, tenant: str, *, name: str | None, plugin: str | None) -> list[Row]:
+    """What is offered in a tenant: rows of ``services``, of that name or plugin if one is given."""
+    return await source.rows(IN_TENANT, {"tenant": tenant, "name": name, "plugin": plugin})
+
+
+async def services_anywhere(source: Source, service: ServiceKey) -> list[Row]:
+    """Rows of ``services``: every plugin version that offers a service version."""
+    return await source.rows(ANYWHERE, {"name": service[0], "version": service[1]})
+
+
+async def serving(source: Source, *, name: str | None, plugin: str | None) -> dict[ServiceKey, list[Row]]:
+    """The instances behind each service version: ``id``, ``state``, ``last_heard`` and ``is_lacking``."""
+    found: dict[ServiceKey, list[Row]] = {}
+    for row in await source.rows(SERVING, {"name": name, "plugin": plugin}):
+        found.setdefault((row["name"], row["version"]), []).append(row)
+    return found
+
+
+async def revision(source: Source) -> int:
+    """The revision of the last announcement."""
+    row = await source.row(REVISION)
+    return int(row["value"]) if row else 0
+
+
+async def next_revision(transaction: Transaction) -> int:
+    """Count the registry's revision on by one and return it."""
+    row = await transaction.row(NEXT_REVISION)
+    if row is None:
+        raise RuntimeError("table registry_revision has lost its row")
+    return int(row["value"])

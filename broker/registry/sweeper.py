@@ -1,10 +1,13 @@
 """The task that notices silence: leases run out, services change their status, queues of the gone go."""
 
 import asyncio
+import time
 from collections.abc import Callable, MutableMapping
+from typing import NoReturn
 
 import structlog
 
+from broker.lock import Ready, always
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
 from broker.registry import leases, store
@@ -59,17 +62,21 @@ class Sweeper:
         """Count silence from now on: the broker, or its connection, was away and could hear nobody."""
         self._grace_from = self._now()
 
-    async def run(self) -> None:
-        """Sweep until cancelled; a sweep that fails is logged, the next one tries again."""
+    async def run(self, ready: Ready = always) -> NoReturn:
+        """Sweep until cancelled, whenever ``ready`` lets it; one that fails is logged, the next one tries again."""
         while True:
+            began = time.monotonic()
             await asyncio.sleep(self._lease / SWEEPS_PER_LEASE)
+            await ready()
+            if time.monotonic() - began > self._lease * leases.DEGRADED_AFTER / 2:
+                self.grant_grace()  # this process stood still, or had to wait: nobody was heard meanwhile
             try:
                 await self.sweep()
             except PlexicaError as error:
                 _log.warning("sweep.failed", error=str(error), kind=type(error).__name__)
 
     async def sweep(self) -> None:
-        """Judge every lease once, and clear up after those who went."""
+        """Judge every lease once, and clear up after those who went; what fails for one plugin stops no other."""
         await self._changes.repair()
         now = self._now()
         silent: dict[str, list[Instance]] = {}
@@ -77,7 +84,10 @@ class Sweeper:
             if self._judge(instance, now) != instance.state or self._is_forgotten(instance, now):
                 silent.setdefault(instance.plugin_id, []).append(instance)
         for plugin, instances in sorted(silent.items()):
-            await self._age(plugin, instances, now)
+            try:
+                await self._age(plugin, instances, now)
+            except PlexicaError as error:
+                _log.warning("sweep.plugin_failed", plugin=plugin, error=str(error))
         await self._remove_retired(now)
         if now - self._flushed >= self._lease:
             await self._flush(now)
@@ -131,8 +141,13 @@ class Sweeper:
     async def _remove_retired(self, now: float) -> None:
         retired = self._registry.retired
         for instance, (plugin, due) in sorted(retired.items()):
-            if due <= now:
+            if due > now:
+                continue
+            try:
                 await self._provisioner.remove_instance(plugin, instance)
+            except PlexicaError as error:
+                _log.warning("sweep.queues_not_removed", plugin=plugin, instance=instance, error=str(error))
+            else:
                 retired.pop(instance, None)
 
     async def _flush(self, now: float) -> None:

@@ -113,9 +113,10 @@ class Database:
         """
         place = MEMORY if path is None else str(path)
         try:
-            # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
-            await asyncio.to_thread(_try_out, place)
-            connection = await aiosqlite.connect(place, isolation_level=None)
+            if path is not None:
+                # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
+                await asyncio.to_thread(_try_out, place)
+            connection = await _connect(place)
         except sqlite3.Error as error:
             raise StartError(f"store '{place}' cannot be opened: {error}") from error
         database = cls(connection, place)
@@ -199,15 +200,39 @@ class Database:
 
     async def _prepare(self) -> None:
         self._connection.row_factory = Row
-        for pragma in (*PRAGMAS, schema.CREATE_LEDGER):
-            await self._connection.execute_fetchall(pragma)
+        await self._connection.executescript(";\n".join((*PRAGMAS, schema.CREATE_LEDGER)))
         applied = {row["name"] for row in await self.rows(schema.APPLIED)}
         for migration in schema.missing(schema.load(), applied, self._place):
-            async with self.transaction() as transaction:
-                for statement in migration.statements:
-                    await transaction.execute(statement)
-                await transaction.execute(schema.RECORD, {"name": migration.name})
+            await self._migrate(migration)
             _log.info("storage.migrated", migration=migration.name)
+
+    async def _migrate(self, migration: schema.Migration) -> None:
+        """Take one step of the schema, all or nothing."""
+        async with self._turn():
+            try:
+                # One script, and so one trip to the worker's thread: a trip a statement made starting take twice as
+                # long. The script begins the transaction itself, since `executescript` commits one that is open.
+                await self._connection.executescript("\n".join(("BEGIN IMMEDIATE;", *migration.statements)))
+                await self._connection.execute_fetchall(schema.RECORD, {"name": migration.name})
+                await self._connection.commit()
+            except BaseException:
+                await _to_the_end(self._connection.rollback())
+                raise
+
+
+async def _connect(place: str) -> aiosqlite.Connection:
+    """Connect to the end, also when cancelled: else a worker thread would stay that nobody can end."""
+    connection = aiosqlite.connect(place, isolation_level=None)
+    try:
+        await _to_the_end(_connected(connection))
+    except asyncio.CancelledError:
+        await _to_the_end(connection.close())
+        raise
+    return connection
+
+
+async def _connected(connection: aiosqlite.Connection) -> None:
+    await connection
 
 
 def _try_out(place: str) -> None:

@@ -14,7 +14,7 @@ def mount(plugin: Plugin, tenants: Tenants) -> None:
     """Let the plugin answer for tenants."""
     service = plugin.service(TENANTS_SERVICE)
 
-    @service.post("/tenants")
+    @service.put("/tenants")
     async def create_tenant(call: Call) -> dict[str, Any]:
         request = CreateTenantRequest.parse(call.body)
         created = await tenants.create(request.id)

@@ -19,8 +19,8 @@ REMOVE = (
     "DELETE FROM tenants WHERE id = :tenant",
 )
 
-BeforeRemoval = Callable[[Transaction, str], Awaitable[None]]
-"""Runs in the transaction that removes a tenant, before anything of it is gone; what it raises stops the removal."""
+TenantHook = Callable[[Transaction, str], Awaitable[None]]
+"""Runs in the transaction that creates or removes a tenant; what it raises stops that."""
 
 _log = structlog.get_logger()
 
@@ -30,7 +30,8 @@ class Tenants:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._before_removal: list[BeforeRemoval] = []
+        self._after_creation: list[TenantHook] = []
+        self._before_removal: list[TenantHook] = []
 
     async def create(self, tenant: str) -> bool:
         """Create a tenant and wait until that is on disk.
@@ -49,7 +50,11 @@ class Tenants:
 
     async def ensure(self, transaction: Transaction, tenant: str) -> bool:
         """Create a tenant in the caller's transaction unless it is there; True if it was created."""
-        return await transaction.execute(ADD, {"tenant": tenant}) == 1
+        created = await transaction.execute(ADD, {"tenant": tenant}) == 1
+        if created:
+            for hook in self._after_creation:
+                await hook(transaction, tenant)
+        return created
 
     async def require(self, source: Source, tenant: str) -> None:
         """Refuse a tenant that does not exist.
@@ -72,8 +77,12 @@ class Tenants:
         """Every tenant, in ascending order."""
         return tuple(row["id"] for row in await self._database.rows(LIST))
 
-    def before_removal(self, hook: BeforeRemoval) -> None:
-        """Have ``hook`` run within every removal, e.g. to take bindings away and announce what is uninstalled."""
+    def after_creation(self, hook: TenantHook) -> None:
+        """Have ``hook`` run within every creation, once the tenant is there, e.g. to announce it."""
+        self._after_creation.append(hook)
+
+    def before_removal(self, hook: TenantHook) -> None:
+        """Have ``hook`` run within every removal, before anything is gone, in the order in which hooks were given."""
         self._before_removal.append(hook)
 
     async def remove(self, tenant: str, *, force: bool = False) -> None:

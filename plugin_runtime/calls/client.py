@@ -32,9 +32,13 @@ from contracts.errors import (
     CodedError,
     InvalidRequestError,
     MalformedMessageError,
+    MissingQueueError,
     NotConnectedError,
+    NotRunningError,
     OutcomeUnknownError,
     OverloadedError,
+    PermissionDeniedError,
+    PublisherRefusedError,
     RejectedPublishError,
     ReturnedMessageError,
     ServiceNotFoundError,
@@ -52,6 +56,7 @@ from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transp
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
+PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class CallClient:
         self._pending = Pending()
         self._settling = TaskSet("calls.settle")
         self._publishing = TaskSet("calls.publish")
+        self._is_closed = False
         self._reply_to = topology.reply_key(transport.identity, instance)
 
     async def call(
@@ -94,9 +100,13 @@ class CallClient:
         Raises:
             ServiceNotFoundError: Nobody is bound for it in that tenant; known at once, nothing was run.
             OverloadedError: Its queue is full; nothing was run.
+            PermissionDeniedError: RabbitMQ does not let this plugin publish there; nothing was run.
             CallTimeoutError: No reply by the deadline; the outcome is unknown.
+            NotRunningError: The plugin has stopped.
             CodedError: Whatever else the callee answered with a code.
         """
+        if self._is_closed:
+            raise NotRunningError(f"{self._transport.identity} has stopped and calls nobody any more")
         started = time.monotonic()
         try:
             async with asyncio.timeout(deadline.remaining_seconds):
@@ -131,7 +141,10 @@ class CallClient:
             log.info("call.callee_gone", service=gone.service_name, version=gone.version, calls=failed)
 
     async def close(self) -> None:
-        """Wait a moment until every reply received is acknowledged; give up what is still being published."""
+        """End every call that still waits, and refuse later ones; wait until replies received are acknowledged."""
+        self._is_closed = True
+        me = self._transport.identity
+        self._pending.fail_all(lambda waiting: OutcomeUnknownError(f"{me} stopped while it called {waiting.service}"))
         await self._settling.drain(1.0)
         await self._publishing.drain(0.0)
 
@@ -166,8 +179,19 @@ class CallClient:
         except RejectedPublishError:
             text = f"The queue of {target.service} {target.version} is full"
             self._pending.fail(outgoing.correlation_id, OverloadedError(text, retryAfter=RETRY_AFTER_SECONDS))
+        except PublisherRefusedError as error:
+            refusal = PermissionDeniedError(f"RabbitMQ does not let this plugin call {target.service}: {error}")
+            self._pending.fail(outgoing.correlation_id, refusal)
+        except MissingQueueError as error:
+            text = f"Service {target.service} not found or unavailable: {error}"
+            self._pending.fail(outgoing.correlation_id, ServiceNotFoundError(text))
         except TransportError as error:
+            # It may have arrived: its answer is waited for until the deadline.
             log.warning("call.publish_unknown", service=target.service, error=str(error))
+        except Exception as error:
+            text = f"The call to {target.service} could not be published: {type(error).__name__}: {error}"
+            self._pending.fail(outgoing.correlation_id, OutcomeUnknownError(text))
+            raise
 
     async def _publish_until_sent(self, outgoing: _Outgoing, deadline: Deadline) -> None:
         """Publish; after a lost connection again, if the call may run twice. What may not waits for its answer."""
@@ -190,6 +214,7 @@ class CallClient:
             except NotConnectedError:
                 if not outgoing.is_repeatable:
                     raise
+                await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
 

@@ -65,8 +65,14 @@ class Pending:
 
     def fail_version(self, service: str, version: str, error_for: Callable[[Waiting], CodedError]) -> int:
         """End every call to a service version whose last instance went; return how many they were."""
-        hit = [item for item in self._waiting.values() if (item.service, item.version) == (service, version)]
-        hit = [item for item in hit if not item.future.done()]
+        return self._fail(lambda waiting: (waiting.service, waiting.version) == (service, version), error_for)
+
+    def fail_all(self, error_for: Callable[[Waiting], CodedError]) -> int:
+        """End every call; return how many they were."""
+        return self._fail(lambda _: True, error_for)
+
+    def _fail(self, concerns: Callable[[Waiting], bool], error_for: Callable[[Waiting], CodedError]) -> int:
+        hit = [waiting for waiting in self._waiting.values() if concerns(waiting) and not waiting.future.done()]
         for waiting in hit:
             waiting.future.set_exception(error_for(waiting))
         return len(hit)

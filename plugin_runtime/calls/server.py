@@ -36,13 +36,15 @@ from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.identity import Origin, judge_call
 from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
-from plugin_runtime.tasks import TaskSet
+from plugin_runtime.tasks import TaskSet, was_asked_to_stop
 from plugin_runtime.transport.base import Delivery, Message, Transport
 
 log = structlog.get_logger()
 
 LONGEST_BUDGET_SECONDS = 3600.0
 ANSWER_STATUSES = range(200, 600)
+LAST_MOMENT_SECONDS = 0.05
+"""By so much a nested call may end before the deadline that it inherited: budgets are whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,21 @@ class CallServer:
 
     def for_service(self, service: str) -> Callable[[Delivery], None]:
         """What the consumer of one service's queue calls for each delivery."""
-        return lambda delivery: self._work.start(self._serve(service, delivery))
+        return lambda delivery: self._work.start(self._serve_surely(service, delivery))
 
     async def drain(self, grace_seconds: float) -> None:
         """Run every call already received to its reply; after the grace, give the rest back to RabbitMQ."""
         cancelled = await self._work.drain(grace_seconds)
         if cancelled:
             log.warning("call.interrupted", calls=cancelled, grace_seconds=grace_seconds)
+
+    async def _serve_surely(self, service: str, delivery: Delivery) -> None:
+        try:
+            await self._serve(service, delivery)
+        except Exception:
+            # Ours to mend; unsettled it would hold its place in the prefetch for ever.
+            await delivery.reject(requeue=False)
+            raise
 
     async def _serve(self, service: str, delivery: Delivery) -> None:
         started = time.monotonic()
@@ -115,7 +125,7 @@ class CallServer:
     async def _receive(self, service: str, delivery: Delivery) -> _Received:
         message = delivery.message
         origin = judge_call(delivery, self._topology)
-        if not await self._tenants.admits(origin.tenant):
+        if not await self._tenants.serves(origin.tenant):
             raise ServiceNotFoundError(f"Service {service} not found or unavailable", tenant=origin.tenant)
         if len(message.body) > MAX_BODY_BYTES:
             raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
@@ -159,10 +169,10 @@ class CallServer:
                 return _reply(await mark.handler(call, **received.match.params))
         except Refusal as refusal:
             return _reply(Reply(refusal.data, status=refusal.status))
-        except Exception as error:
-            if isinstance(error, CodedError) and self._handlers_speak_codes:
+        except (Exception, asyncio.CancelledError) as error:
+            if was_asked_to_stop() or (isinstance(error, CodedError) and self._handlers_speak_codes):
                 raise
-            if isinstance(error, TimeoutError) and limit.expired():
+            if _is_out_of_time(error, limit, received.deadline):
                 raise CallTimeoutError(f"{mark.method} {mark.path} was not done by its deadline") from error
             log.exception("call.handler_failed", method=mark.method, path=mark.path)
             return _internal_error(type(error).__name__, str(error))
@@ -222,6 +232,13 @@ def _fault(kind: str, text: str) -> CallReply:
 def _internal_error(kind: str, text: str) -> CallReply:
     """What a caller hears of a fault: its type and message, never a traceback."""
     return CallReply(status=500, data={"error": "Internal server error", "message": f"{kind}: {text}", "type": kind})
+
+
+def _is_out_of_time(error: BaseException, limit: asyncio.Timeout, deadline: Deadline) -> bool:
+    """Whether the handler ended by its caller's deadline: its own, or that of a call it made, which inherits it."""
+    if isinstance(error, CallTimeoutError):
+        return deadline.remaining_seconds < LAST_MOMENT_SECONDS
+    return isinstance(error, TimeoutError) and limit.expired()
 
 
 def _reply(answer: Any) -> CallReply:

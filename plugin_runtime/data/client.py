@@ -97,14 +97,18 @@ class DataClient:
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
         body = {"instanceId": self._instance, "pattern": pattern}
-        with self._watchers.watching(f"{self._tenant}.{pattern}") as changes:
-            await self._ask("POST", "/watch", body=body)
+        key = f"{self._tenant}.{pattern}"
+        with self._watchers.watching(key) as changes:
+            async with self._watchers.turn:
+                await self._ask("PUT", "/watch", body=body)
             try:
                 yield changes
             finally:
-                # Best effort: what cannot be taken back now goes with the instance.
-                with suppress(CodedError, TransportError):
-                    await self._ask("POST", "/unwatch", body=body, timeout=UNWATCH_SECONDS)
+                async with self._watchers.turn:
+                    # Best effort: what cannot be taken back now goes with the instance.
+                    with suppress(CodedError, TransportError):
+                        if not self._watchers.is_shared(key):
+                            await self._ask("PUT", "/unwatch", body=body, timeout=UNWATCH_SECONDS)
 
     async def _ask(
         self, method: str, path: str, *, body: Any = None, query: Any = None, timeout: float | None = None

@@ -1,6 +1,7 @@
 """Watchers of one instance: changes of shared data and announcements, handed to whoever iterates."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,13 @@ class Watchers(Generic[Item]):
 
     def __init__(self) -> None:
         self._watchers: set[_Watcher[Item]] = set()
+        self._patterns = Counter[str]()
+        self.turn = asyncio.Lock()
+        """Held by whoever tells the broker that a pattern is watched, or no more."""
+
+    def is_shared(self, pattern: str) -> bool:
+        """Whether more than one watcher watches this very pattern: they have one binding between them."""
+        return self._patterns[pattern] > 1
 
     def publish(self, key: str, item: Item) -> None:
         """Hand an item over; a watcher that does not keep up loses its oldest, and the log says so."""
@@ -55,7 +63,10 @@ class Watchers(Generic[Item]):
         """Watch keys that one of the patterns admits, until the context ends."""
         watcher = _Watcher[Item](lambda key: any(matches(pattern, key) for pattern in patterns))
         self._watchers.add(watcher)
+        self._patterns.update(patterns)
         try:
             yield Watch(watcher.backlog)
         finally:
             self._watchers.discard(watcher)
+            self._patterns.subtract(patterns)
+            self._patterns = +self._patterns

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from contracts.errors import DefinitionError, InvalidRequestError, MalformedMessageError, PermissionDeniedError
+from contracts.errors import (
+    DefinitionError,
+    InvalidRequestError,
+    MalformedMessageError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from contracts.topology import RETRY_DELAYS_SECONDS
 
 ATTEMPTS = len(RETRY_DELAYS_SECONDS) + 1
@@ -26,6 +32,7 @@ HOPELESS = (
     InvalidRequestError,
     MalformedMessageError,
     PermissionDeniedError,
+    UnauthenticatedError,
     ValidationError,
 )
 """Failures that another attempt cannot mend."""

@@ -25,7 +25,7 @@ from plugin_runtime.events.acknowledgement import Bury, Done, Retry, decide
 from plugin_runtime.identity import Origin, judge_event
 from plugin_runtime.incoming import Change, Event, Tenants
 from plugin_runtime.marks import SubscriptionMark
-from plugin_runtime.tasks import TaskSet
+from plugin_runtime.tasks import TaskSet, was_asked_to_stop
 from plugin_runtime.transport.base import Delivery, Message, Transport
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class EventConsumer:
     def for_subscription(self, mark: SubscriptionMark) -> Callable[[Delivery], None]:
         """What the consumer of one subscription's queue calls for each delivery."""
         room = asyncio.Semaphore(self._concurrency)
-        return lambda delivery: self._work.start(self._handle(mark, delivery, room))
+        return lambda delivery: self._work.start(self._handle_surely(mark, delivery, room))
 
     async def broadcast(self, marks: list[SubscriptionMark], delivery: Delivery) -> None:
         """Hand a broadcast to every handler whose pattern admits it; each runs once, failures are logged only."""
@@ -68,21 +68,28 @@ class EventConsumer:
         if cancelled:
             log.warning("event.interrupted", events=cancelled, grace_seconds=grace_seconds)
 
-    async def _handle(self, mark: SubscriptionMark, delivery: Delivery, room: asyncio.Semaphore) -> None:
-        async with room:
-            attempt = self._attempt(delivery)
-            error: Exception | None
-            try:
-                incoming = await self._receive(delivery)
-            except (CodedError, MalformedMessageError) as refused:
-                await self._dead_letters.bury(delivery, mark.name, refused, attempt=attempt)
-                return
+    async def _handle_surely(self, mark: SubscriptionMark, delivery: Delivery, room: asyncio.Semaphore) -> None:
+        try:
+            async with room:
+                await self._handle(mark, delivery)
+        except Exception:
+            # Ours to mend; it goes to the dead letters rather than hold its place in the prefetch for ever.
+            await delivery.reject(requeue=False)
+            raise
+
+    async def _handle(self, mark: SubscriptionMark, delivery: Delivery) -> None:
+        error: Exception | None
+        try:
+            incoming = await self._receive(delivery)
+        except (CodedError, MalformedMessageError) as refused:
+            error = refused
+        else:
             error = await self._run(mark, incoming)
-            await self._settle(mark, delivery, error, attempt)
+        await self._settle(mark, delivery, error, self._attempt(delivery))
 
     async def _receive(self, delivery: Delivery) -> Event | Change:
         origin = judge_event(delivery, self._topology, myself=self._transport.identity)
-        if not await self._tenants.admits(origin.tenant):
+        if not await self._tenants.hears(origin.tenant):
             raise TenantNotFoundError(f"this plugin is not installed in tenant '{origin.tenant}'")
         body = decode(delivery.message.body)
         return self._event(delivery, origin, body) if origin.type == "event" else self._change(delivery, origin, body)
@@ -128,6 +135,11 @@ class EventConsumer:
         ):
             try:
                 await mark.handler(incoming)
+            except asyncio.CancelledError:
+                if was_asked_to_stop():
+                    raise
+                log.exception("event.handler_failed")
+                return RuntimeError("the handler ended in a CancelledError that nobody asked of it")
             except Exception as error:
                 log.exception("event.handler_failed")
                 return error

@@ -205,9 +205,9 @@ class AmqpTransport:
 
     def _vouch(self, message: Message) -> str | None:
         # A plugin with a user of its own never falls back to app_id: anybody could write there what he likes.
-        if message.user_id or not (self._insecure or (self._address.is_loopback and not self._is_verified)):
+        if message.user_id or self._is_verified:
             return message.user_id
-        return message.app_id
+        return message.app_id if self._insecure or self._address.is_loopback else None
 
     async def _ask(self, operation: Callable[[Channel], Awaitable[T]]) -> T:
         """Run one operation on the control channel, which an error closes and the next operation opens again."""

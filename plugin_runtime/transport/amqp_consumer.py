@@ -17,7 +17,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from contracts.errors import NotConnectedError, TransportError
-from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, translate, was_cancelled
+from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, close_quietly, translate, was_cancelled
 from plugin_runtime.transport.amqp_messages import delivery_count_of, message_of
 from plugin_runtime.transport.base import Message, OnDelivery
 from plugin_runtime.transport.connection import SupervisedConnection, backoff, is_open
@@ -178,7 +178,7 @@ class AmqpConsumer:
 
     async def _close_if_done(self, channel: Channel) -> None:
         if self._cancelled and self._unsettled == 0:
-            await _close(channel)
+            await close_quietly(channel, START_TIMEOUT_SECONDS)
 
     async def _consume(self) -> None:
         asked = self._consumption
@@ -196,10 +196,10 @@ class AmqpConsumer:
                 consumer_tag=asked.tag,
             )
         except CLIENT_ERRORS as error:
-            await _close(channel)
+            await close_quietly(channel, START_TIMEOUT_SECONDS)
             raise translate(error) from error
         except asyncio.CancelledError as error:
-            await _close(channel)
+            await close_quietly(channel, START_TIMEOUT_SECONDS)
             if was_cancelled():
                 raise
             raise translate(error) from error
@@ -217,7 +217,7 @@ class AmqpConsumer:
             self._restoring = asyncio.create_task(self._restore(channel), name=f"restore {self._consumption.tag}")
 
     async def _restore(self, lost: Channel) -> None:
-        await _close(lost)
+        await close_quietly(lost, START_TIMEOUT_SECONDS)
         if self._consumption.outrank_zombies:
             self._priority += 1
         for attempt in itertools.count(1):
@@ -235,8 +235,3 @@ class AmqpConsumer:
         self._log.info("consumer.restored", priority=self._priority)
         if self._channel is not None and not is_open(self._channel):
             self._on_lost(self._channel, None)
-
-
-async def _close(channel: Channel) -> None:
-    with contextlib.suppress(*CLIENT_ERRORS, TimeoutError):
-        await channel.close(timeout=START_TIMEOUT_SECONDS)

@@ -1,7 +1,6 @@
 """Direct reply-to: a request and its reply without a queue of one's own."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -13,7 +12,7 @@ from aiormq.channel import Channel
 from contracts.errors import NotConnectedError
 from contracts.topology import DIRECT_REPLY_TO
 from plugin_runtime.transport.amqp_consumer import AmqpDelivery, Vouch
-from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, translate, was_cancelled
+from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, close_quietly, translate, was_cancelled
 from plugin_runtime.transport.amqp_messages import message_of
 from plugin_runtime.transport.amqp_publisher import Outgoing, Publisher
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, OnDelivery
@@ -52,8 +51,7 @@ class AmqpDirectCaller:
     ) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
-            with contextlib.suppress(*CLIENT_ERRORS):
-                await channel.close(timeout=PUBLISH_TIMEOUT_SECONDS)
+            await close_quietly(channel, PUBLISH_TIMEOUT_SECONDS)
 
     async def publish(
         self, message: Message, *, exchange: str, routing_key: str, timeout: float = PUBLISH_TIMEOUT_SECONDS

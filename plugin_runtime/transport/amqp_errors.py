@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 
+from aiormq.channel import Channel
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -16,7 +17,13 @@ from aiormq.exceptions import (
 from pamqp.commands import Connection
 from pamqp.exceptions import PAMQPException
 
-from contracts.errors import MissingQueueError, NotConnectedError, PublisherRefusedError, TransportError
+from contracts.errors import (
+    LockedQueueError,
+    MissingQueueError,
+    NotConnectedError,
+    PublisherRefusedError,
+    TransportError,
+)
 from plugin_runtime.transport.base import Message
 
 DEFAULT_EXCHANGE_IN_TEXTS = "amq.default"
@@ -28,7 +35,7 @@ _TABLE: tuple[tuple[type[Exception], str, type[TransportError]], ...] = (
     (ChannelAccessRefused, "", PublisherRefusedError),
     (ChannelPreconditionFailed, "user_id", PublisherRefusedError),
     (ChannelPreconditionFailed, "", TransportError),
-    (ChannelLockedResource, "", TransportError),
+    (ChannelLockedResource, "", LockedQueueError),
     (ProbableAuthenticationError, "", PublisherRefusedError),
     (AuthenticationError, "", PublisherRefusedError),
     (InvalidFrameError, "NOT_ALLOWED - vhost", MissingQueueError),
@@ -90,3 +97,14 @@ def is_to_blame(error: BaseException, message: Message, exchange: str, routing_k
         return f"topic '{routing_key}' in exchange '{exchange}'" in text
     name = exchange or DEFAULT_EXCHANGE_IN_TEXTS
     return isinstance(error, ChannelNotFoundEntity | ChannelAccessRefused) and f"exchange '{name}'" in text
+
+
+async def close_quietly(channel: Channel, timeout: float) -> None:
+    """Close a channel that may be lost already; how the client fails at that is of no interest."""
+    try:
+        await channel.close(timeout=timeout)
+    except (*CLIENT_ERRORS, TimeoutError):
+        return
+    except asyncio.CancelledError:
+        if was_cancelled():
+            raise

@@ -168,8 +168,8 @@ class Transport(Protocol):
         """Declare a queue. Idempotent.
 
         Raises:
-            TransportError: It exists with other arguments (406 PRECONDITION_FAILED), or another connection holds
-                it exclusively (405 RESOURCE_LOCKED).
+            LockedQueueError: Another connection holds it exclusively (405 RESOURCE_LOCKED).
+            TransportError: It exists with other arguments (406 PRECONDITION_FAILED).
         """
 
     async def delete_queue(self, name: str) -> None:

@@ -63,6 +63,13 @@ class VirtualClock:
         """Seconds by which the clock has been advanced."""
         return self._now
 
+    @property
+    def next_at(self) -> float | None:
+        """The moment of the next call that is still to come; None when there is none."""
+        while self._alarms and not self._alarms[0][2].is_set:
+            heapq.heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
     def call_later(self, delay_seconds: float, callback: Callable[[], None]) -> "VirtualTimer":
         """Have `advance` run ``callback`` when the clock has come that far."""
         timer = VirtualTimer(callback)

@@ -81,6 +81,11 @@ class Subscription:
         """Whether its prefetch admits one more delivery."""
         return not self._prefetch or len(self._unsettled) < self._prefetch
 
+    @property
+    def has_unsettled(self) -> bool:
+        """Whether it has deliveries that it did not settle."""
+        return bool(self._unsettled)
+
     def hand_out(self, stored: StoredMessage) -> None:
         """Deliver a message: soon, never within this call, so that a consumer may do anything when it comes."""
         self._last_tag += 1

@@ -5,9 +5,11 @@ expiry, how often it was handed out) lies around it. Headers are copied on the w
 can change a stored message.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from contracts.topology import Queue
 from plugin_runtime.transport.base import HeaderValue, Message
 
 DeathReason = Literal["rejected", "expired", "maxlen", "delivery_limit"]
@@ -134,5 +136,27 @@ class QueuedMessage:
 
 
 def stamped(message: Message, identity: str) -> Message:
-    """The message with its publisher's identity, safe from what the publisher later does to its headers."""
-    return replace(message, body=bytes(message.body), headers=dict(message.headers), app_id=identity, user_id=identity)
+    """The message as it travels: with its publisher, in whole milliseconds, safe from what becomes of its headers."""
+    return replace(
+        message,
+        body=bytes(message.body),
+        headers=dict(message.headers),
+        expiration_seconds=in_milliseconds(message.expiration_seconds, least=0.0),
+        app_id=identity,
+        user_id=identity,
+    )
+
+
+def as_declared(queue: Queue) -> Queue:
+    """The queue as it travels: in whole milliseconds, and with the overflow that at-least-once dead lettering needs."""
+    return replace(
+        queue,
+        message_ttl_seconds=in_milliseconds(queue.message_ttl_seconds),
+        expires_seconds=in_milliseconds(queue.expires_seconds),
+        overflow="reject-publish" if queue.dead_letter_at_least_once else queue.overflow,
+    )
+
+
+def in_milliseconds(seconds: float | None, *, least: float = -math.inf) -> float | None:
+    """Seconds rounded up to whole milliseconds, as RabbitMQ counts: nothing expires too early."""
+    return None if seconds is None else math.ceil(max(seconds, least) * 1000) / 1000

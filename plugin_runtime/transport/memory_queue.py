@@ -3,7 +3,7 @@
 ::
 
     enqueue ──► a consumer has room? ──► handed out (unsettled) ──► acknowledged: gone
-                    │ no                     ▲        │ requeued, connection lost: back to its position
+                    │ no                     ▲        │ requeued, connection lost: back, see `Backlog`
                     ▼                        │        │ rejected, delivery limit: dead lettered
                   ready ─────────────────────┘◄───────┘
                     │ expired at the head, dropped over max_length
@@ -14,13 +14,12 @@ Between two calls from outside one thing always holds: if a message is ready, no
 """
 
 import bisect
-from collections import deque
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 from typing import Protocol
 
 from contracts.topology import Queue
 from plugin_runtime.transport.clock import Clock, Timer
+from plugin_runtime.transport.memory_backlog import Capacity, backlog_of
 from plugin_runtime.transport.memory_connection import Connection, Settlement, Subscription
 from plugin_runtime.transport.memory_message import DeathReason, Publication, StoredMessage
 
@@ -34,6 +33,12 @@ class QueueHost(Protocol):
 
     def dead_letter(self, queue: Queue, publication: Publication, reason: DeathReason) -> None:
         """Publish what left a queue to the queue's dead letter exchange, if it has one."""
+
+    def undelivered_dead_letters(self, queue: str) -> int:
+        """How many messages left a queue for dead letters, but have not arrived."""
+
+    def room_was_made(self) -> None:
+        """A queue may take messages that it refused before."""
 
     def delete_idle_queue(self, queue: Queue) -> None:
         """Delete a queue that nobody used for ``expires_seconds``."""
@@ -53,12 +58,12 @@ class MemoryQueue:
         self.owner = owner
         self.unsettled = 0
         self._host = host
-        # A queue that drops cannot promise dead lettering at least once: RabbitMQ asks for this overflow then.
-        self._rejects_publishes = spec.overflow == "reject-publish" or spec.dead_letter_at_least_once
-        self._ready: deque[StoredMessage] = deque()
+        self._ready = backlog_of(spec)
+        self._capacity = Capacity(spec)
         self._last_position = 0
         self._is_deleted = False
         self._consumers: list[Subscription] = []
+        self._leaving: list[Subscription] = []
         self._expiry = _Alarm(host, self.serve)
         self._idleness = _Alarm(host, lambda: host.delete_idle_queue(spec))
         self.touch()
@@ -68,8 +73,8 @@ class MemoryQueue:
     def enqueue(self, publication: Publication) -> bool:
         """Take a message; False if the queue is full and rejects publishes."""
         self._drop_expired()
-        max_length = self.spec.max_length
-        if max_length is not None and self._rejects_publishes and len(self._ready) >= max_length:
+        self._note_load()
+        if not self._capacity.admits_one_more(len(self._ready)):
             return False
         self._last_position += 1
         stored = StoredMessage(publication, self._last_position, self._expires_at(publication))
@@ -80,7 +85,7 @@ class MemoryQueue:
         self._ready.append(stored)
         self._drop_overflow()
         self._drop_expired()
-        self._watch_expiry()
+        self._settle_down()
         return True
 
     def _expires_at(self, publication: Publication) -> float | None:
@@ -96,6 +101,11 @@ class MemoryQueue:
         """Who consumes, in the order in which they would be served now."""
         return tuple(self._consumers)
 
+    def count_consumers(self) -> int:
+        """How many consumers there are; a quorum queue still counts a cancelled one that has not settled all."""
+        leaving = self._leaving if self.spec.kind == "quorum" else ()
+        return len(self._consumers) + sum(consumer.has_unsettled for consumer in leaving)
+
     def attach(self, consumer: Subscription) -> None:
         """Serve one more consumer."""
         self._idleness.set(None)
@@ -106,30 +116,31 @@ class MemoryQueue:
         """Forget a consumer; what it has received stays unsettled. `serve` the others then."""
         if consumer in self._consumers:
             self._consumers.remove(consumer)
+            self._leaving = [other for other in (*self._leaving, consumer) if other.has_unsettled]
             self.touch()
 
     def serve(self) -> None:
         """Hand out what is ready to whoever has room for it."""
         self._drop_expired()
         while self._ready and (consumer := self._next_consumer()) is not None:
-            self._hand_out(self._ready.popleft(), consumer)
+            self._hand_out(self._ready.pop(), consumer)
             self._drop_expired()
-        self._watch_expiry()
+        self._settle_down()
 
     def settle(self, stored: StoredMessage, settlement: Settlement) -> None:
         """Do with a message what its consumer says, and hand out the next."""
         if self._is_deleted:
             return
+        self.unsettled -= 1
         if settlement == "requeue":
-            self.restore([stored])
-        else:
-            self.unsettled -= 1
-            if settlement == "reject":
-                self._host.dead_letter(self.spec, stored.publication, "rejected")
+            self._take_back(stored, self._ready.requeue)
+            self._drop_overflow()
+        elif settlement == "reject":
+            self._host.dead_letter(self.spec, stored.publication, "rejected")
         self.serve()
 
     def restore(self, messages: Iterable[StoredMessage]) -> None:
-        """Put messages that were handed out back to their positions; too often, and they are dead lettered.
+        """Take back what consumers had that went; handed out too often, it is dead lettered.
 
         `serve` then. Several consumers that go at once give everything back before anything is handed out again.
         """
@@ -137,15 +148,18 @@ class MemoryQueue:
             return
         for stored in messages:
             self.unsettled -= 1
-            stored.redelivered = True
-            if self.spec.kind == "quorum":
-                stored.delivery_count += 1
-                limit = self.spec.delivery_limit
-                if limit is not None and stored.delivery_count > limit:
-                    self._host.dead_letter(self.spec, stored.publication, "delivery_limit")
-                    continue
-            bisect.insort(self._ready, stored, key=attrgetter("position"))
+            self._take_back(stored, self._ready.restore)
         self._drop_overflow()
+
+    def _take_back(self, stored: StoredMessage, put: Callable[[StoredMessage], None]) -> None:
+        stored.redelivered = True
+        if self.spec.kind == "quorum":
+            stored.delivery_count += 1
+            limit = self.spec.delivery_limit
+            if limit is not None and stored.delivery_count > limit:
+                self._host.dead_letter(self.spec, stored.publication, "delivery_limit")
+                return
+        put(stored)
 
     def _place(self, consumer: Subscription) -> None:
         if self.spec.single_active_consumer:
@@ -173,19 +187,22 @@ class MemoryQueue:
 
     def _drop_expired(self) -> None:
         # Only the head counts: behind it a message may outlive its time, unseen. RabbitMQ does the same.
-        while self._ready and self._ready[0].expires_at is not None:
-            if not self._ready[0].has_expired(self._host.clock.now()):
-                return
-            self._host.dead_letter(self.spec, self._ready.popleft().publication, "expired")
+        while (head := self._ready.head) is not None and head.has_expired(self._host.clock.now()):
+            self._host.dead_letter(self.spec, self._ready.pop().publication, "expired")
 
     def _drop_overflow(self) -> None:
-        if self.spec.max_length is None or self._rejects_publishes:
-            return
-        while len(self._ready) > self.spec.max_length:
-            self._host.dead_letter(self.spec, self._ready.popleft().publication, "maxlen")
+        while self._capacity.is_exceeded(len(self._ready)):
+            self._host.dead_letter(self.spec, self._ready.pop().publication, "maxlen")
 
-    def _watch_expiry(self) -> None:
-        self._expiry.set(self._ready[0].expires_at if self._ready else None)
+    def _settle_down(self) -> None:
+        head = self._ready.head
+        self._expiry.set(None if head is None else head.expires_at)
+        self._note_load()
+        self._host.room_was_made()
+
+    def _note_load(self) -> None:
+        # Dead letters that have not arrived still take up room: only a quorum queue has them.
+        self._capacity.note(len(self._ready) + self._host.undelivered_dead_letters(self.spec.name))
 
     # The queue itself
 
@@ -197,7 +214,7 @@ class MemoryQueue:
 
     def ready(self) -> tuple[StoredMessage, ...]:
         """What waits for a consumer, in order."""
-        return tuple(self._ready)
+        return self._ready.messages()
 
     def depth(self) -> int:
         """How many messages are ready, now."""
@@ -208,7 +225,7 @@ class MemoryQueue:
         """Drop what is ready and say how many that were."""
         count = self.depth()
         self._ready.clear()
-        self._watch_expiry()
+        self._settle_down()
         return count
 
     def delete(self) -> None:

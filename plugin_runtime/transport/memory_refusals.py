@@ -1,9 +1,11 @@
 """What the memory vhost refuses, in RabbitMQ's terms: each function raises, or nothing was wrong."""
 
-from contracts.errors import PublisherRefusedError, TransportError
+from collections.abc import Callable, Iterable
+
+from contracts.errors import LockedQueueError, PublisherRefusedError, TransportError
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Queue
 from plugin_runtime.transport.base import Message
-from plugin_runtime.transport.memory_connection import Connection
+from plugin_runtime.transport.memory_connection import Connection, Consumption
 
 _ARGUMENTS = {
     "kind": "x-queue-type",
@@ -20,11 +22,53 @@ _ARGUMENTS = {
 }
 """What RabbitMQ calls the fields of `Queue`."""
 
+_IMPOSSIBLE: dict[str, Callable[[Queue], bool]] = {
+    "exclusive": lambda queue: queue.exclusive and queue.kind == "quorum",
+    "delivery_limit": lambda queue: queue.delivery_limit is not None and queue.kind == "classic",
+    "dead_letter_at_least_once": lambda queue: queue.dead_letter_at_least_once and queue.kind == "classic",
+    "dead_letter_routing_key": lambda queue: (
+        queue.dead_letter_routing_key is not None and queue.dead_letter_exchange is None
+    ),
+    "message_ttl_seconds": lambda queue: queue.message_ttl_seconds is not None and queue.message_ttl_seconds < 0,
+    "expires_seconds": lambda queue: queue.expires_seconds is not None and queue.expires_seconds <= 0,
+    "max_length": lambda queue: queue.max_length is not None and queue.max_length < 0,
+}
+"""Which field of a queue is wrong when."""
+
 
 def refuse_default(exchange: str) -> None:
     """Nobody declares, deletes or binds the default exchange."""
     if exchange == DEFAULT_EXCHANGE:
-        raise TransportError("nothing can be done to the default exchange (403 ACCESS_REFUSED)")
+        raise PublisherRefusedError("nothing can be done to the default exchange (403 ACCESS_REFUSED)")
+
+
+def refuse_reserved(name: str) -> None:
+    """RabbitMQ keeps the names that begin with ``amq.``."""
+    if name.startswith("amq."):
+        raise PublisherRefusedError(f"'{name}' has the reserved prefix 'amq.' (403 ACCESS_REFUSED)")
+
+
+def refuse_impossible(queue: Queue) -> None:
+    """Some arguments cannot be, or not together."""
+    for field, is_wrong in _IMPOSSIBLE.items():
+        if is_wrong(queue):
+            raise TransportError(
+                f"queue '{queue.name}' cannot have {_ARGUMENTS[field]} {getattr(queue, field)!r}"
+                f" with the rest of its arguments (406 PRECONDITION_FAILED)"
+            )
+
+
+def refuse_exclusive(queue: Queue, others: Iterable[Consumption], wanted: Consumption) -> None:
+    """Nobody consumes beside an exclusive consumer, or becomes one beside others.
+
+    An exclusive queue has no consumers at all: a transport declares on one connection and consumes on another.
+    """
+    if queue.exclusive:
+        raise LockedQueueError(f"queue '{queue.name}' belongs to another connection (405 RESOURCE_LOCKED)")
+    consumptions = tuple(others)
+    excluded = wanted.exclusive and (consumptions or queue.single_active_consumer)
+    if excluded or any(other.exclusive for other in consumptions):
+        raise TransportError(f"queue '{queue.name}' is in exclusive use (403 ACCESS_REFUSED)")
 
 
 def refuse_false_publisher(message: Message, connection: Connection) -> None:
@@ -40,7 +84,7 @@ def refuse_false_publisher(message: Message, connection: Connection) -> None:
 def refuse_locked(queue: Queue, owner: Connection | None, connection: Connection) -> None:
     """An exclusive queue is there for its own connection only."""
     if owner not in (None, connection):
-        raise TransportError(f"queue '{queue.name}' belongs to another connection (405 RESOURCE_LOCKED)")
+        raise LockedQueueError(f"queue '{queue.name}' belongs to another connection (405 RESOURCE_LOCKED)")
 
 
 def refuse_unequal(current: Queue, declared: Queue) -> None:

@@ -4,8 +4,7 @@ It belongs to one event loop, though it may be made outside of it. Every operati
 deliveries follow with the next turn of the loop. Transports come and go by `connect` and `disconnect`; `stop` and
 `start` are RabbitMQ going away and coming back with what it had stored.
 
-Known differences: there are no permissions, no streams, no event exchange and no alarms; dead lettering never waits
-for a confirm, so ``dead_letter_at_least_once`` promises no more than usual dead lettering.
+What is proven equal to RabbitMQ, and every known difference, is in ``docs/memory-transport.md``.
 """
 
 import itertools
@@ -15,26 +14,29 @@ from contracts.errors import (
     MissingQueueError,
     RejectedPublishError,
     ReturnedMessageError,
-    TransportError,
 )
 from contracts.topology import DEFAULT_EXCHANGE, Binding, Exchange, Queue
 from plugin_runtime.transport.base import Message, QueueDepth
 from plugin_runtime.transport.clock import Clock, Gate, LoopClock
 from plugin_runtime.transport.memory_connection import Connection, Consumption, Subscription
+from plugin_runtime.transport.memory_dead_letters import DeadLetters
 from plugin_runtime.transport.memory_direct import DirectReplies, is_direct_address
 from plugin_runtime.transport.memory_message import (
-    Death,
     DeathReason,
     Publication,
     Published,
     QueuedMessage,
+    as_declared,
     stamped,
 )
 from plugin_runtime.transport.memory_queue import MemoryQueue
 from plugin_runtime.transport.memory_refusals import (
     refuse_default,
+    refuse_exclusive,
     refuse_false_publisher,
+    refuse_impossible,
     refuse_locked,
+    refuse_reserved,
     refuse_unequal,
 )
 from plugin_runtime.transport.memory_routing import Router
@@ -56,6 +58,7 @@ class MemoryVhost:
         self._connections: dict[Connection, None] = {}
         self._router = Router()
         self._queues: dict[str, MemoryQueue] = {}
+        self._dead_letters = DeadLetters(self._route_letter, self._enqueue_letter)
         self._returning: dict[str, dict[Callable[[], None], None]] = {}
         self._on_published: list[Callable[[Published], None]] = []
 
@@ -104,22 +107,28 @@ class MemoryVhost:
     def declare_exchange(self, exchange: Exchange) -> None:
         """Declare a topic exchange."""
         refuse_default(exchange.name)
+        refuse_reserved(exchange.name)
         self._router.declare(exchange.name)
 
     def delete_exchange(self, name: str) -> None:
         """Delete an exchange."""
         refuse_default(name)
+        refuse_reserved(name)
         self._router.delete(name)
 
     def declare_queue(self, connection: Connection, spec: Queue) -> None:
         """Declare a queue; with other arguments than it has, or as another's exclusive one, it is refused."""
+        refuse_reserved(spec.name)
+        refuse_impossible(spec)
+        declared = as_declared(spec)
         queue = self._queues.get(spec.name)
         if queue is None:
-            self._queues[spec.name] = MemoryQueue(spec, self, connection if spec.exclusive else None)
+            self._queues[spec.name] = MemoryQueue(declared, self, connection if spec.exclusive else None)
             self._tell_returning(spec.name)
+            self._dead_letters.something_changed()
             return
         refuse_locked(queue.spec, queue.owner, connection)
-        refuse_unequal(queue.spec, spec)
+        refuse_unequal(queue.spec, declared)
         queue.touch()
 
     def delete_queue(self, connection: Connection, name: str) -> None:
@@ -132,15 +141,17 @@ class MemoryVhost:
         return self._queue(name, connection).purge()
 
     def depth(self, connection: Connection, name: str) -> QueueDepth:
-        """How many messages are ready, and how many consumers there are."""
+        """How many messages are ready, and how many consumers there are; who asks uses the queue."""
         queue = self._queue(name, connection)
-        return QueueDepth(queue.depth(), len(queue.consumers))
+        queue.touch()
+        return QueueDepth(queue.depth(), queue.count_consumers())
 
     def bind(self, connection: Connection, binding: Binding) -> None:
         """Bind a queue to an exchange."""
         refuse_default(binding.exchange)
         self._queue(binding.queue, connection)
         self._router.bind(binding)
+        self._dead_letters.something_changed()
 
     def unbind(self, binding: Binding) -> None:
         """Take a binding away."""
@@ -169,15 +180,21 @@ class MemoryVhost:
             raise RejectedPublishError(f"refused by {', '.join(full)}: as many messages as max_length admits")
 
     def dead_letter(self, queue: Queue, publication: Publication, reason: DeathReason) -> None:
-        """Publish what left a queue to its dead letter exchange; lost if there is none, as in RabbitMQ."""
-        exchange = queue.dead_letter_exchange
-        if exchange is None or (exchange != DEFAULT_EXCHANGE and exchange not in self._router.exchanges()):
-            return
-        death = Death(queue.name, reason)
-        letter = publication.dead_lettered(death, exchange=exchange, routing_key=queue.dead_letter_routing_key)
-        for target in self._route(exchange, letter.routing_key):
-            if not letter.circles_to(target.spec.name):
-                target.enqueue(letter)
+        """Publish what left a queue to its dead letter exchange."""
+        self._dead_letters.publish(queue, publication, reason)
+
+    def room_was_made(self) -> None:
+        """Try again what a full queue refused."""
+        self._dead_letters.something_changed()
+
+    def _route_letter(self, letter: Publication) -> tuple[str, ...]:
+        try:
+            return tuple(queue.spec.name for queue in self._route(letter.exchange, letter.routing_key))
+        except MissingQueueError:
+            return ()
+
+    def _enqueue_letter(self, queue: str, letter: Publication) -> bool:
+        return queue not in self._queues or self._queues[queue].enqueue(letter)
 
     def _route(self, exchange: str, routing_key: str) -> list[MemoryQueue]:
         if exchange == DEFAULT_EXCHANGE:
@@ -191,9 +208,7 @@ class MemoryVhost:
     ) -> Subscription:
         """Start a consumer; `MissingQueueError` without its queue, `TransportError` if somebody excludes it."""
         queue = self._queue(consumption.queue, connection)
-        others = queue.consumers
-        if others and (consumption.exclusive or any(other.consumption.exclusive for other in others)):
-            raise TransportError(f"queue '{consumption.queue}' is in exclusive use (403 ACCESS_REFUSED)")
+        refuse_exclusive(queue.spec, (other.consumption for other in queue.consumers), consumption)
         subscription = Subscription(connection, consumption, queue, on_cancelled)
         connection.subscriptions[subscription] = None
         queue.attach(subscription)
@@ -237,6 +252,7 @@ class MemoryVhost:
     def _delete(self, queue: MemoryQueue) -> None:
         del self._queues[queue.spec.name]
         self._router.unbind_queue(queue.spec.name)
+        self._dead_letters.forget(queue.spec.name)
         queue.delete()
 
     def _queue(self, name: str, connection: Connection) -> MemoryQueue:
@@ -271,6 +287,10 @@ class MemoryVhost:
     def messages(self, queue: str) -> tuple[QueuedMessage, ...]:
         """What is ready in a queue, in order."""
         return tuple(QueuedMessage.of(stored) for stored in self._existing(queue).ready())
+
+    def undelivered_dead_letters(self, queue: str) -> int:
+        """How many messages left a queue, but have not reached all they are dead lettered to at least once."""
+        return self._dead_letters.waiting(queue)
 
     def unsettled(self, queue: str) -> int:
         """How many messages of a queue its consumers have and did not settle."""

@@ -119,6 +119,27 @@ async def test_cancelled_consumer_gets_nothing_more(transport: Transport) -> Non
     assert consumer.queue == "q"
 
 
+@pytest.mark.parametrize(("kind", "counted"), [("classic", 0), ("quorum", 1)])
+async def test_cancelled_consumer_counts_in_a_quorum_queue_until_it_has_settled_all(
+    transport: Transport, kind: Kind, counted: int
+) -> None:
+    await lay(transport, Queue(name="q", kind=kind), "k")
+    await publish_all(transport, "a")
+    collector = Collector()
+    consumer = await transport.consume("q", collector, prefetch=1, role="r")
+    (delivery,) = await collector.received()
+
+    await consumer.cancel()
+    while_unsettled = (await transport.depth("q")).consumers
+    await delivery.acknowledge()
+
+    async def is_gone() -> bool:
+        return (await transport.depth("q")).consumers == 0
+
+    await eventually(is_gone)
+    assert while_unsettled == counted
+
+
 async def test_deliveries_can_be_settled_after_cancel(open_transport: OpenTransport) -> None:
     """One is acknowledged, one is requeued; nothing comes back by itself."""
     transport, other = await open_transport("plugin-a"), await open_transport("plugin-b")
@@ -188,6 +209,13 @@ async def test_exclusive_consumer_needs_a_queue_without_consumers(open_transport
 
     with pytest.raises(TransportError):
         await second.consume("q", Collector(), prefetch=1, role="r", exclusive=True)
+
+
+async def test_single_active_consumer_is_not_exclusive(transport: Transport) -> None:
+    await lay(transport, Queue(name="q", single_active_consumer=True), "k")
+
+    with pytest.raises(TransportError):
+        await transport.consume("q", Collector(), prefetch=1, role="r", exclusive=True)
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])

@@ -144,6 +144,25 @@ async def test_false_user_id_is_refused(transport: Transport) -> None:
     assert (await transport.depth("q")).messages == 1
 
 
+async def test_full_quorum_queue_takes_one_too_many_and_rejects_until_a_fifth_is_free(transport: Transport) -> None:
+    """It tells its publishers when it is too full, and when there is room again, rather than judge each publish."""
+    await lay(transport, Queue(name="q", kind="quorum", delivery_limit=5, max_length=5, overflow="reject-publish"), "k")
+    collector = Collector()
+    await publish_all(transport, "abcdef")
+
+    with pytest.raises(RejectedPublishError):
+        await publish_all(transport, "g")
+    await transport.consume("q", collector, prefetch=1, role="r")
+    (first,) = await collector.received(1)
+    with pytest.raises(RejectedPublishError):
+        await publish_all(transport, "h")
+    await first.acknowledge()
+    await collector.received(2)
+    await publish_all(transport, "i")
+
+    assert (await transport.depth("q")).messages == 5
+
+
 async def test_full_queue_rejects_and_stores_nothing(transport: Transport) -> None:
     await lay(transport, Queue(name="q", max_length=2, overflow="reject-publish"), "k")
     await publish_all(transport, "ab")

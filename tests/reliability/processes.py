@@ -64,6 +64,26 @@ class Processes:
         await eventually(lambda: "broker.started" in self.log(name), START_SECONDS)
         return name
 
+    async def start_broker_when_free(self, within: float) -> str:
+        """Start brokers until one finds the lock free, and wait until that one serves."""
+        started: list[str] = []
+
+        async def serves() -> bool:
+            if not started or self._running[started[-1]].returncode is not None:
+                started.append(await self.start("broker"))
+            return "broker.started" in self.log(started[-1])
+
+        await eventually(serves, within)
+        return started[-1]
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it does nothing any more, and nobody is told."""
+        self._running[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self._running[name].send_signal(signal.SIGCONT)
+
     async def kill(self, name: str) -> None:
         """SIGKILL."""
         self._running[name].kill()
@@ -74,9 +94,9 @@ class Processes:
         self._running[name].send_signal(signal.SIGTERM)
         return await self.ended(name)
 
-    async def ended(self, name: str) -> int:
+    async def ended(self, name: str, within: float = START_SECONDS) -> int:
         """The exit status of a process that ends."""
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(within):
             return await self._running[name].wait()
 
     def log(self, name: str) -> str:

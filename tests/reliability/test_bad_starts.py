@@ -52,7 +52,7 @@ async def test_the_broker_refuses_a_broken_manifest_with_every_path(vhost_url: s
     try:
         async with connected(Plugin.from_manifest(OBSERVER), vhost_url) as runner:
             with pytest.raises(InvalidRequestError) as caught:
-                await runner.tenant("acme-corp").service("system.plugins").post("/plugins", body={"manifest": BROKEN})
+                await runner.tenant("acme-corp").service("system.plugins").put("/plugins", body={"manifest": BROKEN})
     finally:
         await processes.kill_all()
 

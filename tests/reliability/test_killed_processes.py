@@ -10,7 +10,15 @@ import pytest
 from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
 from contracts.registry import ServiceAnnouncement
 from plugin_runtime import Plugin
-from tests.reliability.processes import LEASE_SECONDS, OBSERVER, Processes, answered, connected
+from tests.rabbitmq import RabbitMQNode
+from tests.reliability.processes import (
+    LEASE_SECONDS,
+    OBSERVER,
+    START_SECONDS,
+    Processes,
+    answered,
+    connected,
+)
 from tests.waiting import eventually
 
 
@@ -96,6 +104,41 @@ async def test_a_killed_broker_comes_back_with_everything(processes: Processes) 
         assert healthy == {"analytics.reports", "crm.contacts", "crm.deals"}
 
 
+async def test_a_plugin_starts_though_the_broker_was_killed_over_its_registration(
+    processes: Processes, rabbitmq_node: RabbitMQNode, vhost: str
+) -> None:
+    """RabbitMQ hands the unacknowledged request to the next broker, which must do it rather than refuse it."""
+    broker = await processes.start_broker()
+    processes.freeze(broker)
+    plugin = await processes.start("examples.crm")
+    await eventually(lambda: asyncio.to_thread(is_unacknowledged, rabbitmq_node, vhost), START_SECONDS)
+    await processes.kill(broker)
+    await processes.start_broker()
+
+    await eventually(lambda: "plugin.started" in processes.log(plugin), START_SECONDS)
+    assert "may have been run before" not in processes.log(plugin)
+    assert "broker.waiting" not in processes.log(plugin)
+
+
+async def test_plugins_call_each_other_though_the_broker_was_killed_after_an_install(processes: Processes) -> None:
+    """The installation makes what they know stale; the last they knew is good enough while nobody can be asked."""
+    broker = await processes.start_broker()
+    await processes.start("examples.crm")
+    observer = Plugin.from_manifest(OBSERVER)
+
+    async with connected(observer, processes.url) as runner:
+        acme = runner.tenant("acme-corp")
+        await answered(acme, "crm.contacts", "/contacts")
+        with acme.registry.watch("acme-corp.plugin.installed.plugin-crm") as announcements:
+            await acme.dependencies.uninstall("plugin-crm", force=True)
+            await acme.dependencies.install("plugin-crm")
+            await asyncio.wait_for(anext(announcements), START_SECONDS)
+            await processes.kill(broker)
+        contacts = await acme.service("crm.contacts").get("/contacts", timeout=15)
+
+    assert len(contacts) == 4
+
+
 async def test_a_second_broker_is_refused(processes: Processes) -> None:
     """It ends with a sentence that names the lock and says what to do; the first one goes on."""
     await processes.start_broker()
@@ -146,6 +189,14 @@ async def test_the_broker_stops_on_sigterm_and_leaves_the_plugins_running(proces
 
     assert status == 0
     assert len(contacts) == 4
+
+
+def is_unacknowledged(node: RabbitMQNode, vhost: str) -> bool:
+    """Whether somebody holds a call to the registry and has not answered it."""
+    return any(
+        queue["name"] == "calls.system.registry.1.0.0" and queue.get("messages_unacknowledged", 0) > 0
+        for queue in node.queues(vhost)
+    )
 
 
 def analytics_dependency() -> list[dict[str, object]]:

@@ -16,6 +16,10 @@ from tests.waiting import eventually, eventually_blocking
 RESTART_SECONDS = 60.0
 CUT_SECONDS = 20.0
 
+HONEST = {"answered", "CALL_TIMEOUT", "SERVICE_NOT_FOUND", "SERVICE_UNAVAILABLE"}
+"""How a GET may end while RabbitMQ restarts. SERVICE_NOT_FOUND: the plugin came back later than its short lease allows,
+so the broker had called it UNAVAILABLE and unbound it; its next heartbeat takes that back."""
+
 
 @pytest.mark.timeout(180)
 async def test_after_a_restart_of_rabbitmq_calls_events_and_data_go_on(
@@ -51,7 +55,8 @@ async def test_after_a_restart_of_rabbitmq_calls_events_and_data_go_on(
             entry = await acme.data.entry("workflow.state", "approval")
 
             assert len(outcomes) > 20
-            assert set(outcomes) <= {"answered", "CALL_TIMEOUT", "SERVICE_NOT_FOUND", "SERVICE_UNAVAILABLE"}
+            assert outcomes.count("answered") >= 1
+            assert set(outcomes) <= HONEST
             assert entry is not None
             assert (entry.value, entry.revision) == ("pending", revision)
     finally:

@@ -18,7 +18,7 @@ class Contact:
 
 
 @contacts.get("/contacts/:id")
-async def get_contact(call: Call, id: str) -> Reply:  # noqa: A002
+async def get_contact(call: Call, id: str) -> Reply:
     assert_type(call.tenant, TenantClient)
     assert_type(call.caller, str)
     assert_type(call.query["limit"], str)

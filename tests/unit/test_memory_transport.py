@@ -1,7 +1,7 @@
 """What is special to the memory transport; what it shares with RabbitMQ is in ``tests/conformance``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -20,7 +20,7 @@ from contracts.errors import (
 from contracts.names import matches
 from contracts.topology import DIRECT_REPLY_TO, Binding, Exchange, Queue
 from plugin_runtime.transport.base import Delivery, Message
-from plugin_runtime.transport.clock import Gate, Timer
+from plugin_runtime.transport.clock import Gate, VirtualClock
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_message import Published
 from plugin_runtime.transport.memory_routing import TopicExchange
@@ -32,42 +32,6 @@ IDS = count()
 def dotted(words: str) -> st.SearchStrategy[str]:
     """Keys and patterns of a few words, so that they often meet."""
     return st.lists(st.sampled_from([*words, ""]), min_size=1, max_size=3).map(".".join)
-
-
-class Alarm:
-    """A timer of the fake clock."""
-
-    def __init__(self, at: float, callback: Callable[[], None]) -> None:
-        self.at = at
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class FakeClock:
-    """Time that passes when told to."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.alarms: list[Alarm] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def call_later(self, delay_seconds: float, callback: Callable[[], None]) -> Timer:
-        self.alarms.append(Alarm(self.time + delay_seconds, callback))
-        return self.alarms[-1]
-
-    def advance(self, seconds: float) -> None:
-        end = self.time + seconds
-        while due := [alarm for alarm in self.alarms if not alarm.cancelled and alarm.at <= end]:
-            alarm = min(due, key=lambda each: each.at)
-            self.alarms.remove(alarm)
-            self.time = max(self.time, alarm.at)
-            alarm.callback()
-        self.time = end
 
 
 class Inbox:
@@ -85,12 +49,12 @@ class Inbox:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-def vhost(clock: FakeClock) -> MemoryVhost:
+def vhost(clock: VirtualClock) -> MemoryVhost:
     return MemoryVhost(clock)
 
 
@@ -265,26 +229,28 @@ def test_router_agrees_with_matching_every_pattern(
 # Time
 
 
-async def test_the_shorter_of_the_two_times_counts(crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock) -> None:
+async def test_the_shorter_of_the_two_times_counts(
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
+) -> None:
     """A message goes by its own expiration or the queue's TTL, whichever is first."""
     await make_queue(crm, message_ttl_seconds=10.0)
     await publish(crm, b"soon", expiration_seconds=1.0)
     await publish(crm, b"late", expiration_seconds=60.0)
 
-    clock.advance(2.0)
+    await clock.advance(2.0)
     assert bodies_in(vhost) == [b"late"]
-    clock.advance(8.0)
+    await clock.advance(8.0)
     assert bodies_in(vhost) == []
 
 
 async def test_an_expired_message_waits_behind_one_that_lives(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """Only the head of a queue expires."""
     await make_queue(crm)
     await publish(crm, b"lives")
     await publish(crm, b"over", expiration_seconds=1.0)
-    clock.advance(2.0)
+    await clock.advance(2.0)
 
     assert bodies_in(vhost) == [b"lives", b"over"]
     inbox = Inbox()
@@ -307,7 +273,7 @@ async def test_expiration_zero_reaches_only_a_consumer_that_is_ready(crm: Memory
 
 
 async def test_a_dead_letter_says_where_it_died_and_has_no_expiration(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """It would expire again wherever it comes to."""
     await crm.declare_exchange(Exchange("dead"))
@@ -315,7 +281,7 @@ async def test_a_dead_letter_says_where_it_died_and_has_no_expiration(
     await crm.declare_queue(Queue(name="graves"))
     await crm.bind(Binding("graves", "dead", "crm.#"))
     await publish(crm, b"1", expiration_seconds=1.0, headers={"x-tenant-id": "acme"})
-    clock.advance(1.0)
+    await clock.advance(1.0)
     (letter,) = vhost.messages("graves")
 
     assert (letter.exchange, letter.routing_key) == ("dead", "crm.work")
@@ -330,20 +296,20 @@ async def test_a_dead_letter_says_where_it_died_and_has_no_expiration(
 
 
 async def test_a_message_that_would_circle_for_ever_is_dropped(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """No consumer rejects it on the way round, so nothing would ever end it."""
     await make_queue(crm, "a", message_ttl_seconds=1.0, dead_letter_exchange="events", dead_letter_routing_key="b")
     await make_queue(crm, "b", message_ttl_seconds=1.0, dead_letter_exchange="events", dead_letter_routing_key="a")
     await publish(crm, b"1", key="a")
 
-    clock.advance(1.0)
+    await clock.advance(1.0)
     assert bodies_in(vhost, "b") == [b"1"]
-    clock.advance(1.0)
+    await clock.advance(1.0)
     assert (bodies_in(vhost, "a"), bodies_in(vhost, "b")) == ([], [])
 
 
-async def test_rejecting_into_a_delay_and_back_may_go_on_for_ever(crm: MemoryTransport, clock: FakeClock) -> None:
+async def test_rejecting_into_a_delay_and_back_may_go_on_for_ever(crm: MemoryTransport, clock: VirtualClock) -> None:
     """A consumer that rejects can stop at any time."""
     inbox = Inbox()
     await make_queue(crm, dead_letter_exchange="events", dead_letter_routing_key="delay")
@@ -355,29 +321,29 @@ async def test_rejecting_into_a_delay_and_back_may_go_on_for_ever(crm: MemoryTra
     for _ in range(3):
         await turns()
         await inbox.deliveries[-1].reject(requeue=False)
-        clock.advance(1.0)
+        await clock.advance(1.0)
     await turns()
 
     assert inbox.bodies == [b"1"] * 4
 
 
 async def test_an_unused_queue_goes_and_a_used_one_stays(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """Consumers and declarations are use, messages are not."""
     idle = await make_queue(crm, "idle", expires_seconds=10.0)
     await make_queue(crm, "used", expires_seconds=10.0)
     consumer = await crm.consume("used", Inbox(), prefetch=0, role="test")
-    clock.advance(6.0)
+    await clock.advance(6.0)
     await crm.declare_queue(idle)
     await publish(crm, b"1", key="idle")
-    clock.advance(6.0)
+    await clock.advance(6.0)
     assert [queue.name for queue in vhost.queues()] == ["idle", "used"]
 
-    clock.advance(4.0)
+    await clock.advance(4.0)
     assert [queue.name for queue in vhost.queues()] == ["used"]
     await consumer.cancel()
-    clock.advance(10.0)
+    await clock.advance(10.0)
     assert (vhost.queues(), vhost.bindings()) == ((), ())
 
 
@@ -436,7 +402,7 @@ async def test_coming_back_runs_callbacks_and_outranks_zombies(crm: MemoryTransp
 
 
 async def test_publishes_wait_for_the_connection_and_keep_their_order(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """What is published while RabbitMQ is away arrives when it is back."""
     await make_queue(crm)
@@ -445,21 +411,21 @@ async def test_publishes_wait_for_the_connection_and_keep_their_order(
     await turns()
     assert bodies_in(vhost) == []
 
-    clock.advance(5.0)
+    await clock.advance(5.0)
     vhost.start()
     await asyncio.gather(*waiting)
     assert bodies_in(vhost) == [b"1", b"2", b"3"]
 
 
 async def test_publish_gives_up_when_no_connection_comes_in_time(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """Its timeout covers the waiting too."""
     await make_queue(crm)
     vhost.stop()
     waiting = asyncio.create_task(publish(crm, b"1"))
     await turns()
-    clock.advance(10.0)
+    await clock.advance(10.0)
 
     with pytest.raises(NotConnectedError, match="no connection in 10 s"):
         await waiting
@@ -478,13 +444,13 @@ async def test_publish_without_a_confirm_is_unknown_not_failed(crm: MemoryTransp
     assert bodies_in(vhost) == [b"1"]
 
 
-async def test_a_connection_can_stay_away_for_a_while(crm: MemoryTransport, clock: FakeClock) -> None:
+async def test_a_connection_can_stay_away_for_a_while(crm: MemoryTransport, clock: VirtualClock) -> None:
     """``down_seconds`` pass on the vhost's clock."""
     crm.drop_connection(down_seconds=3.0)
     await turns()
     assert not crm.is_connected
 
-    clock.advance(3.0)
+    await clock.advance(3.0)
     await turns()
     assert crm.is_connected
 
@@ -505,13 +471,13 @@ async def test_stop_keeps_messages_and_start_brings_consumers_back(crm: MemoryTr
 
 
 async def test_time_passes_for_messages_while_stopped_but_not_for_queues(
-    crm: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """RabbitMQ judges expiry after it came back, and counts a queue's idleness anew."""
     await make_queue(crm, expires_seconds=5.0)
     await publish(crm, b"1", expiration_seconds=1.0)
     vhost.stop()
-    clock.advance(60.0)
+    await clock.advance(60.0)
     assert bodies_in(vhost) == [b"1"]
 
     vhost.start()
@@ -578,14 +544,14 @@ async def test_cancelled_consumer_does_not_resume(crm: MemoryTransport, vhost: M
 
 
 async def test_exclusive_consumer_that_lost_its_place_waits_for_it(
-    crm: MemoryTransport, cdp: MemoryTransport, vhost: MemoryVhost, clock: FakeClock
+    crm: MemoryTransport, cdp: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
     """Another took the queue while the connection was down; it comes back when the other goes."""
     await make_queue(crm)
     await crm.consume("work", Inbox(), prefetch=1, role="lock", exclusive=True)
     crm.drop_connection(down_seconds=1.0)
     other = await cdp.consume("work", Inbox(), prefetch=1, role="lock", exclusive=True)
-    clock.advance(1.0)
+    await clock.advance(1.0)
     await turns()
     assert crm.is_connected
     assert [each.tag for each in vhost.consumers("work")] == ["plugin-cdp/memory/lock"]
@@ -667,7 +633,7 @@ async def test_direct_address_dies_with_its_connection(crm: MemoryTransport, cdp
 # The gate
 
 
-async def test_nobody_overtakes_at_the_gate(clock: FakeClock) -> None:
+async def test_nobody_overtakes_at_the_gate(clock: VirtualClock) -> None:
     """Who comes when it has just opened goes behind those who waited."""
     gate, order = Gate(clock, is_open=False), []
 

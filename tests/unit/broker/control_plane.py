@@ -65,7 +65,7 @@ class Plane:
 
     async def publish(self, *manifests: PluginManifest) -> None:
         for item in manifests:
-            await self.control.manifests.publish(item)
+            await self.control.manifests.publish(item, caller=item.id)
 
     async def install(self, *plugins: str, tenant: str = "acme-corp", force: bool = False) -> None:
         await self.tenants.create(tenant)
@@ -84,7 +84,8 @@ async def control_plane(*, auto_install: bool = False) -> AsyncIterator[Plane]:
     await transport.open()
     outbox, tenants = Outbox(database), Tenants(database)
     provisioner = Provisioner(transport, Topology())
-    await provisioner.prepare_bus()
+    await provisioner.take_lock()
+    await provisioner.declare_exchanges()
     control = assemble(
         database=database,
         outbox=outbox,

@@ -5,6 +5,7 @@ import pytest
 from contracts.dependencies import InstallRequest, UninstallRequest
 from contracts.errors import (
     InvalidRequestError,
+    PermissionDeniedError,
     PluginNotFoundError,
     StillRequiredError,
     TenantNotFoundError,
@@ -27,6 +28,7 @@ async def uninstall(plane: Plane, plugin: str, **fields: bool) -> None:
 async def test_installing_binds_and_announces_in_the_tenant() -> None:
     async with control_plane() as plane:
         await plane.register(CRM, subscriptions=[heard("welcome", "billing.events.#")])
+        await plane.tenants.create("acme-corp")
         await plane.announced()
         await plane.install("plugin-crm")
 
@@ -211,15 +213,46 @@ async def test_dependencies_of_an_unknown_plugin_are_not_found() -> None:
             await plane.control.lifecycle.dependencies("plugin-crm")
 
 
-async def test_removing_a_tenant_uninstalls_and_unbinds() -> None:
+async def test_removing_a_tenant_uninstalls_and_unbinds_and_is_announced_last() -> None:
     async with control_plane() as plane:
         await plane.register(CRM)
         await plane.install("plugin-crm")
-        await plane.announced()
+        before = (await plane.announced())[-1][1]["revision"]
         await plane.tenants.remove("acme-corp", force=True)
 
+        announced = await plane.announced()
         assert plane.bindings("calls") == set()
-        assert await plane.announced_keys() == ["acme-corp.plugin.uninstalled.plugin-crm"]
+        assert [key for key, _ in announced] == [
+            "acme-corp.plugin.uninstalled.plugin-crm",
+            "acme-corp.tenant.removed",
+        ]
+        assert announced[1][1] == {"change": "removed", "revision": before + 2, "tenant": "acme-corp"}
+
+
+async def test_a_tenant_is_announced_when_it_is_made_and_only_then() -> None:
+    async with control_plane(auto_install=True) as plane:
+        await plane.tenants.create("acme-corp")
+        await plane.tenants.create("acme-corp")
+        await plane.register(CRM, tenants=["acme-corp", "globex"])
+
+        made = [body["tenant"] for key, body in await plane.announced() if key.endswith(".tenant.created")]
+        assert made == ["acme-corp", "globex"]
+
+
+async def test_only_the_plugin_itself_replaces_its_manifest() -> None:
+    """A deployer makes versions known; what is known of a version, its own plugin says."""
+    other = manifest("crm", services={"deals": "1.0.0"})
+    async with control_plane() as plane:
+        manifests = plane.control.manifests
+        await manifests.publish(CRM, caller="plugin-cli")
+        await manifests.publish(CRM, caller="plugin-evil")
+        with pytest.raises(PermissionDeniedError, match=r"plugin-evil may not .* plugin-crm@1\.0\.0") as caught:
+            await manifests.publish(other, caller="plugin-evil")
+        await manifests.publish(manifest("crm", "1.1.0"), caller="plugin-cli")
+        await manifests.publish(other, caller="plugin-crm")
+
+        assert caught.value.details == {"missing": "plugin-crm"}
+        assert [item.version for item in (await manifests.list()).plugins] == ["1.0.0", "1.1.0"]
 
 
 async def test_a_manifest_published_with_other_content_replaces_the_known_one() -> None:

@@ -19,7 +19,7 @@ async def test_a_second_broker_is_told_what_to_do() -> None:
         await second.open()
 
         with pytest.raises(BrokerLockedError, match="stop that one"):
-            await Provisioner(second, Topology()).prepare_bus()
+            await Provisioner(second, Topology()).take_lock()
         await second.close()
 
 
@@ -28,6 +28,17 @@ async def test_the_brokers_own_services_are_bound_for_every_tenant() -> None:
         await plane.provisioner.prepare_system([("system.registry", "1.0.0")])
 
         assert plane.bindings("calls") == {("calls.system.registry.1.0.0", "*.system.registry.1.0.0")}
+
+
+async def test_the_brokers_own_queues_outlive_any_absence() -> None:
+    """Calls to a broker that is away for an hour wait for it, rather than vanish with an idle queue."""
+    async with control_plane() as plane:
+        await plane.register(CRM)
+        await plane.provisioner.prepare_system([("system.registry", "1.0.0")])
+
+        expiries = {queue.name: queue.expires_seconds for queue in plane.vhost.queues()}
+        assert expiries["calls.system.registry.1.0.0"] is None
+        assert expiries["calls.crm.contacts.1.0.0"] is not None
 
 
 async def test_a_topology_that_was_lost_comes_back_the_same() -> None:
@@ -61,6 +72,16 @@ async def test_a_watch_binds_the_instance_and_ends() -> None:
         await watches.unwatch("acme-corp", "plugin-crm", "one", "crm.cache.#")
         await watches.unwatch("acme-corp", "plugin-crm", "one", "crm.cache.#")
         assert plane.bindings("data") == set()
+
+
+async def test_the_end_of_a_watch_leaves_a_broadcast_of_the_same_pattern_alone() -> None:
+    async with control_plane(auto_install=True) as plane:
+        broadcast = heard("cache", "crm.cache.#", source="data", broadcast=True)
+        await plane.register(CRM, tenants=["acme-corp"], subscriptions=[broadcast])
+        await plane.control.watches.watch("acme-corp", "plugin-crm", "one", "crm.cache.#")
+        await plane.control.watches.unwatch("acme-corp", "plugin-crm", "one", "crm.cache.#")
+
+        assert plane.bindings("data") == {("instance.plugin-crm.one", "acme-corp.crm.cache.#")}
 
 
 async def test_nobody_watches_with_what_is_not_his() -> None:

@@ -200,7 +200,7 @@ async def test_a_version_out_of_range_is_a_mismatch_that_names_what_is_there() -
     async with control_plane() as plane:
         await crm_running(plane)
 
-        with pytest.raises(VersionMismatchError, match=r"\^2\.0\.0: installed are 1\.0\.0"):
+        with pytest.raises(VersionMismatchError, match=r"\^2\.0\.0; installed: 1\.0\.0"):
             await plane.control.registry.discover("acme-corp", "crm.contacts", "^2.0.0")
 
 

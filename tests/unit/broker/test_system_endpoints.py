@@ -137,9 +137,9 @@ async def test_clearing_answers_how_many_went(data: Ask) -> None:
 
 async def test_a_watch_is_bound_for_the_caller_and_taken_back(data: Ask, watches: FakeWatches) -> None:
     body = {"instanceId": "one", "pattern": "crm.cache.*"}
-    await data("POST", "/watch", body, caller=ANALYTICS)
+    await data("PUT", "/watch", body, caller=ANALYTICS)
     bound = list(watches.bound)
-    await data("POST", "/unwatch", body, caller=ANALYTICS)
+    await data("PUT", "/unwatch", body, caller=ANALYTICS)
 
     assert bound == [(TENANT, ANALYTICS, "one", "crm.cache.*")]
     assert watches.bound == []
@@ -149,13 +149,13 @@ async def test_a_watch_on_what_may_not_be_read_is_not_bound(data: Ask, bench: Be
     bench.namespaces.declare(read="owner")
 
     with pytest.raises(NotOwnerError):
-        await data("POST", "/watch", {"instanceId": "one", "pattern": "crm.cache.#"}, caller=ANALYTICS)
+        await data("PUT", "/watch", {"instanceId": "one", "pattern": "crm.cache.#"}, caller=ANALYTICS)
     assert watches.bound == []
 
 
 async def test_a_watch_with_a_wrong_instance_is_refused(data: Ask) -> None:
     with pytest.raises(InvalidRequestError, match=r"^instanceId: "):
-        await data("POST", "/watch", {"instanceId": "One!", "pattern": "#"})
+        await data("PUT", "/watch", {"instanceId": "One!", "pattern": "#"})
 
 
 async def test_data_needs_a_tenant(data: Ask) -> None:
@@ -166,7 +166,7 @@ async def test_data_needs_a_tenant(data: Ask) -> None:
 
 
 async def test_tenants_are_created_listed_and_removed(tenant_calls: Ask, database: Database) -> None:
-    created = [await tenant_calls("POST", "/tenants", {"id": "acme-corp"}) for _ in range(2)]
+    created = [await tenant_calls("PUT", "/tenants", {"id": "acme-corp"}) for _ in range(2)]
     listed = await tenant_calls("GET", "/tenants")
     removed = await tenant_calls("DELETE", "/tenants/:id", query={"force": True}, id="acme-corp")
 
@@ -177,7 +177,7 @@ async def test_tenants_are_created_listed_and_removed(tenant_calls: Ask, databas
 
 async def test_a_tenant_is_refused_by_the_field_that_is_wrong(tenant_calls: Ask) -> None:
     with pytest.raises(InvalidRequestError, match=r"^id: tenant 'Acme' is not valid"):
-        await tenant_calls("POST", "/tenants", {"id": "Acme"})
+        await tenant_calls("PUT", "/tenants", {"id": "Acme"})
     with pytest.raises(InvalidRequestError, match=r"^id: tenant '_' is not valid"):
         await tenant_calls("DELETE", "/tenants/:id", id="_")
     with pytest.raises(InvalidRequestError, match=r"^force must be true or false"):

@@ -1,10 +1,19 @@
 """The cached view of the registry, and what is asked of the broker."""
 
+import asyncio
+
 import pytest
 
 from contracts.discovery import choose
 from contracts.errors import CallTimeoutError, ServiceNotFoundError, TenantNotFoundError, VersionMismatchError
-from contracts.registry import PluginAnnouncement, PresenceAnnouncement, ServiceAnnouncement, ServiceRecord, TenantView
+from contracts.registry import (
+    PluginAnnouncement,
+    PresenceAnnouncement,
+    ServiceAnnouncement,
+    ServiceRecord,
+    TenantAnnouncement,
+    TenantView,
+)
 from plugin_runtime.context import Deadline
 from plugin_runtime.discovery import RegistryView, ServiceDiscovery
 from tests.factories import dependency_json, make_manifest
@@ -73,7 +82,7 @@ async def test_what_a_registration_brought_is_never_asked_for() -> None:
 
 async def test_a_change_of_status_is_applied_without_asking() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record("1.0.0"), record("1.4.0")])
+    view.put("acme-corp", SERVICE, [record("1.0.0"), record("1.4.0")], revision=0)
 
     view.apply(status(1, record("1.4.0", "UNAVAILABLE")))
 
@@ -82,7 +91,7 @@ async def test_a_change_of_status_is_applied_without_asking() -> None:
 
 async def test_a_version_that_went_without_a_word_is_not_found() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record()])
+    view.put("acme-corp", SERVICE, [record()], revision=0)
 
     view.apply(PresenceAnnouncement(revision=1, service_name=SERVICE, version="1.0.0"))
 
@@ -92,7 +101,7 @@ async def test_a_version_that_went_without_a_word_is_not_found() -> None:
 
 async def test_an_unknown_version_makes_the_view_ask() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record("1.0.0")])
+    view.put("acme-corp", SERVICE, [record("1.0.0")], revision=0)
     broker = Broker([record("1.0.0"), record("1.5.0")])
 
     view.apply(ServiceAnnouncement(change="registered", revision=1, service=record("1.5.0")))
@@ -103,8 +112,8 @@ async def test_an_unknown_version_makes_the_view_ask() -> None:
 
 async def test_an_installation_makes_the_view_ask_for_that_tenant_and_plugin_only() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record()])
-    view.put("globex", SERVICE, [record()])
+    view.put("acme-corp", SERVICE, [record()], revision=0)
+    view.put("globex", SERVICE, [record()], revision=0)
 
     view.apply(
         PluginAnnouncement(change="installed", revision=1, tenant="globex", plugin_id="plugin-crm", version="2.0.0")
@@ -118,7 +127,7 @@ async def test_an_installation_makes_the_view_ask_for_that_tenant_and_plugin_onl
 
 async def test_a_missed_announcement_makes_everything_stale() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record()])
+    view.put("acme-corp", SERVICE, [record()], revision=0)
     view.apply(status(1, record()))
 
     view.apply(status(3, record()))
@@ -153,7 +162,7 @@ async def test_a_revision_that_a_heartbeat_promised_and_nobody_announced_makes_e
 
 async def test_while_the_broker_is_away_what_was_true_last_is_used_and_asked_for_seldom() -> None:
     view = RegistryView()
-    view.put("acme-corp", SERVICE, [record()])
+    view.put("acme-corp", SERVICE, [record()], revision=0)
     view.mark_stale()
     broker = Broker(CallTimeoutError("away"))
     subject = discovery(broker, view)
@@ -188,3 +197,69 @@ def test_no_version_in_the_range_names_range_and_versions() -> None:
         choose(SERVICE, [record("1.5.0"), record("1.0.0", "UNAVAILABLE")], "^2.0.0")
 
     assert caught.value.details["versions"] == ["1.0.0", "1.5.0"]
+
+
+async def test_an_answer_that_announcements_overtook_is_asked_for_again() -> None:
+    """Answer and announcements come by different queues; the older one must not pass for the truth."""
+    view = RegistryView()
+    view.apply(status(7, record("1.5.0")))
+
+    overtaken = view.put("acme-corp", SERVICE, [record("1.0.0")], revision=6)
+    current = view.put("acme-corp", SERVICE, [record("1.0.0"), record("1.5.0")], revision=7)
+
+    assert (overtaken.is_fresh, current.is_fresh) == (False, True)
+
+
+async def test_a_gap_is_told_so_that_the_instance_registers_again() -> None:
+    view = RegistryView()
+
+    assert view.apply(status(1, record()))
+    assert view.apply(status(1, record()))
+    assert not view.apply(status(3, record()))
+    assert view.apply(status(4, record()))
+    assert view.heard_revision(9)
+    assert not view.heard_revision(9)
+
+
+async def test_many_callers_share_one_question() -> None:
+    broker = Broker([record()])
+    subject = discovery(broker)
+
+    versions = await asyncio.gather(*(found(subject) for _ in range(50)))
+
+    assert versions == ["1.0.0"] * 50
+    assert broker.asked == 1
+
+
+async def test_a_removed_tenant_is_asked_for_again() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()], revision=0)
+    subject = discovery(Broker(TenantNotFoundError("Tenant 'acme-corp' not found")), view)
+
+    view.apply(TenantAnnouncement(change="removed", revision=1, tenant="acme-corp"))
+
+    with pytest.raises(TenantNotFoundError):
+        await found(subject)
+
+
+class Silent:
+    """A broker that never answers."""
+
+    async def __call__(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
+        del service, deadline
+        await asyncio.Event().wait()
+        return TenantView(tenant=tenant)
+
+
+async def test_a_short_call_does_not_spend_its_deadline_on_a_broker_that_is_away() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record()], revision=0)
+    view.mark_stale()
+    subject = discovery(Silent(), view)  # type: ignore[arg-type]
+    deadline = Deadline.after(0.2)
+
+    target = await subject.find("acme-corp", SERVICE, None, deadline)
+
+    assert target.version == "1.0.0"
+    assert not deadline.is_spent
+    await subject.close()

@@ -148,3 +148,14 @@ def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name
 
     with pytest.raises(StartError, match=f"^PLEXICA_{name}: "):
         RuntimeSettings.read()
+
+
+async def test_everybody_who_waits_is_told_when_the_plugin_stops() -> None:
+    pending, first, second = Pending(), waiting(), waiting("2.0.0")
+    pending.add("1", first)
+    pending.add("2", second)
+
+    assert pending.fail_all(lambda item: OutcomeUnknownError(item.service)) == 2
+    for caller in (first, second):
+        with pytest.raises(OutcomeUnknownError):
+            await caller.future

@@ -9,7 +9,13 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from contracts.errors import MissingQueueError, NotConnectedError, PublisherRefusedError, TransportError
+from contracts.errors import (
+    LockedQueueError,
+    MissingQueueError,
+    NotConnectedError,
+    PublisherRefusedError,
+    TransportError,
+)
 from plugin_runtime.transport.amqp_errors import is_to_blame, translate
 from plugin_runtime.transport.base import Message
 
@@ -33,7 +39,7 @@ IN_USE = ChannelAccessRefused("ACCESS_REFUSED - queue 'q' in vhost '/' in exclus
         (NO_WRITE, PublisherRefusedError),
         (IN_USE, TransportError),
         (ChannelPreconditionFailed("PRECONDITION_FAILED - inequivalent arg"), TransportError),
-        (ChannelLockedResource("RESOURCE_LOCKED"), TransportError),
+        (ChannelLockedResource("RESOURCE_LOCKED"), LockedQueueError),
         (AMQPConnectionError("gone"), NotConnectedError),
         (ConnectionResetError(), NotConnectedError),
     ],

@@ -1,4 +1,4 @@
-"""Changes of shared data: each takes the namespace's next revision, changes the row and writes its announcement."""
+"""Writes of shared data: each takes the namespace's next revision, changes the row and writes its announcement."""
 
 from typing import Any
 
@@ -14,14 +14,20 @@ _NAMES = Topology()
 """Only for routing keys, which carry no prefix."""
 
 
-class Changes:
-    """Writes changes in the caller's transaction, row and outbox row together."""
+class Writes:
+    """Changes values in the caller's transaction, row and outbox row together."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
     async def set(
-        self, transaction: Transaction, entry: Entry, *, old_revision: int | None, expires_in: float | None
+        self,
+        transaction: Transaction,
+        entry: Entry,
+        *,
+        old_revision: int | None,
+        expires_in: float | None,
+        is_shown: bool = True,
     ) -> int:
         """Store an entry under the next revision and announce it; its own ``revision`` is not looked at.
 
@@ -30,6 +36,8 @@ class Changes:
             entry: The value; its ``owner_id`` is the caller.
             old_revision: The revision that it replaces; None for a new key.
             expires_in: Seconds it lives; None for ever.
+            is_shown: Whether everybody in the tenant may read it; otherwise it is announced without its value, since
+                any plugin may follow changes by a pattern.
 
         Returns:
             The revision.
@@ -38,7 +46,7 @@ class Changes:
         columns = {name: getattr(entry, name) for name in Entry.__slots__}
         await store.put(transaction, Entry(**{**columns, "revision": revision}))
         stored = entry.value.encode()
-        omitted = len(stored) > LARGEST_ANNOUNCED_BYTES
+        omitted = not is_shown or len(stored) > LARGEST_ANNOUNCED_BYTES
         change = DataChange(
             kind="set",
             namespace=entry.namespace,

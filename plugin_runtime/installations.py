@@ -1,0 +1,108 @@
+"""The tenants in which this plugin is installed, as registration and announcements tell."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from contracts.manifest import PluginManifest
+from contracts.registry import PluginAnnouncement, RegisterAnswer
+from plugin_runtime.calls.caller import NO_CONTEXT
+from plugin_runtime.context import Context
+from plugin_runtime.tenant import Means, TenantClient
+
+ANNOUNCEMENT_SECONDS = 1.0
+"""How long a message for an unknown tenant waits for the announcement that would explain it."""
+
+
+class Membership:
+    """A set of tenants that grows and shrinks by announcements."""
+
+    def __init__(self) -> None:
+        self._tenants: set[str] = set()
+        self._foreign: set[str] = set()
+        self._changed = asyncio.Event()
+
+    def __contains__(self, tenant: str) -> bool:
+        return tenant in self._tenants
+
+    async def admits(self, tenant: str) -> bool:
+        """Whether the tenant is in the set, or comes into it within a moment.
+
+        What is published right after an installation may overtake the installation's announcement, since they come
+        by different queues: for a tenant that is not known, that is waited for, and in vain only once.
+        """
+        if tenant in self._tenants or tenant in self._foreign:
+            return tenant in self._tenants
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANNOUNCEMENT_SECONDS):
+                while tenant not in self._tenants:
+                    await self._changed.wait()
+        if tenant not in self._tenants:
+            self._foreign.add(tenant)
+        return tenant in self._tenants
+
+    def replace(self, tenants: Iterable[str]) -> None:
+        """These and no others."""
+        self._tenants = set(tenants)
+        self._foreign.clear()
+        self._tell_changed()
+
+    def add(self, tenant: str) -> None:
+        """The tenant comes in."""
+        self._tenants.add(tenant)
+        self._foreign.discard(tenant)
+        self._tell_changed()
+
+    def discard(self, tenant: str) -> None:
+        """The tenant goes."""
+        self._tenants.discard(tenant)
+
+    def _tell_changed(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Installations:
+    """Where this plugin answers calls, and where it hears events.
+
+    Calls go to one version, so they are answered where that version is installed. A subscription's queue is shared by
+    all versions of the plugin, so its events are handled wherever any version is installed: an instance that gave them
+    up because its own version is not the one would lose what its neighbour could handle.
+    """
+
+    def __init__(self, manifest: PluginManifest, means: Means, *, everywhere: bool = False) -> None:
+        self._manifest = manifest
+        self._means = means
+        self._everywhere = everywhere
+        self._serving = Membership()
+        self._hearing = Membership()
+
+    async def serves(self, tenant: str) -> bool:
+        """Whether calls for the tenant are answered; the broker answers for all, and for none."""
+        return self._everywhere or await self._serving.admits(tenant)
+
+    async def hears(self, tenant: str) -> bool:
+        """Whether events of the tenant are handled."""
+        return self._everywhere or await self._hearing.admits(tenant)
+
+    def knows(self, tenant: str) -> bool:
+        """Whether the tenant is surely there, without asking."""
+        return self._everywhere or tenant in self._serving
+
+    def replace(self, answer: RegisterAnswer) -> None:
+        """Begin again from a registration."""
+        self._serving.replace(answer.tenants)
+        self._hearing.replace((*answer.tenants, *answer.heard_tenants))
+
+    def apply(self, announcement: PluginAnnouncement) -> None:
+        """Take an announcement in."""
+        if announcement.plugin_id != self._manifest.id:
+            return
+        tenant, is_here = announcement.tenant, announcement.change != "uninstalled"
+        (self._hearing.add if is_here else self._hearing.discard)(tenant)
+        if announcement.version == self._manifest.version:
+            (self._serving.add if is_here else self._serving.discard)(tenant)
+
+    def client(self, tenant: str, context: Context = NO_CONTEXT) -> TenantClient:
+        """The tenant as a handler sees it."""
+        return TenantClient(self._means, tenant, context)

@@ -1,0 +1,48 @@
+"""Events of a fake tenant: a list."""
+
+from typing import Any
+
+from contracts.codec import decode, encode
+from contracts.errors import InvalidRequestError, PermissionDeniedError
+from contracts.names import check_event_key, owner_of
+from plugin_runtime.context import Context, new_id
+from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.testing.observed import PublishedEvent
+from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS
+
+
+class FakePublisher(EventPublisher):
+    """Keeps events instead of publishing them; a key that could not be published is refused as by the bus."""
+
+    def __init__(self, events: list[PublishedEvent], *, publisher: str | None) -> None:
+        self._events = events
+        self._publisher = publisher
+
+    async def emit(
+        self,
+        tenant: str,
+        key: str,
+        data: Any,
+        *,
+        context: Context,
+        event_id: str | None = None,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> str:
+        """Keep an event.
+
+        Raises:
+            InvalidRequestError: The key is not a key, or the data is no JSON value.
+            PermissionDeniedError: The key begins with another plugin's name.
+        """
+        del context, timeout
+        try:
+            owner = owner_of(check_event_key(key))
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from error
+        if self._publisher not in {None, owner}:
+            raise PermissionDeniedError(f"{self._publisher} may not publish '{key}'")
+        event = PublishedEvent(
+            key=key, tenant=tenant, data=decode(encode(data)), publisher=owner, id=event_id or new_id()
+        )
+        self._events.append(event)
+        return event.id

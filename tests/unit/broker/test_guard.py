@@ -1,0 +1,85 @@
+"""What stands before every endpoint of the broker, and which of them RabbitMQ may hand out twice."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from broker.guard import guard
+from broker.lock import always
+from broker.registry import endpoints
+from broker.system import system_plugin
+from contracts.calls import REPEATABLE_METHODS
+from contracts.errors import NameTakenError, NotConnectedError, ServiceUnavailableError
+from contracts.registry import REGISTRY_SERVICE
+from plugin_runtime import Plugin
+
+NOT_REPEATABLE = {"POST /deregister", "POST /uninstall"}
+"""The second time they find nothing to take away, and say so."""
+
+
+class Registry:
+    """Answers one heartbeat in whatever way it is told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.beats = 0
+        self._error = error
+
+    async def heartbeat(self, caller: str, beat: object) -> str:
+        del caller, beat
+        self.beats += 1
+        if self._error is not None:
+            raise self._error
+        return "heard"
+
+
+def guarded(registry: Registry, check: Any = always) -> Plugin:
+    plugin = system_plugin()
+    endpoints.mount(plugin, registry)  # type: ignore[arg-type] - as much of a registry as a heartbeat needs
+    guard(plugin, check)
+    return plugin
+
+
+async def beat(plugin: Plugin) -> Any:
+    handlers = {mark.path: mark.handler for mark in plugin.service(REGISTRY_SERVICE).endpoints}
+    call = SimpleNamespace(caller="plugin-crm", body={"instanceId": "one"}, method="PUT", path="/heartbeat")
+    return await handlers["/heartbeat"](call)
+
+
+def test_whatever_may_happen_twice_is_a_method_that_rabbitmq_may_repeat() -> None:
+    """A broker that is killed before it acknowledged leaves the call to the next one: it must not be refused there."""
+    once = {
+        f"{endpoint.method} {endpoint.path}"
+        for service in system_plugin().manifest.api.services
+        for endpoint in service.endpoints
+        if endpoint.method not in REPEATABLE_METHODS
+    }
+
+    assert once == NOT_REPEATABLE
+
+
+async def test_a_guarded_endpoint_answers_as_before() -> None:
+    assert await beat(guarded(Registry())) == "heard"
+
+
+async def test_nothing_is_run_while_it_may_not() -> None:
+    async def refuse() -> None:
+        raise ServiceUnavailableError("not now")
+
+    registry = Registry()
+    with pytest.raises(ServiceUnavailableError, match="not now"):
+        await beat(guarded(registry, refuse))
+
+    assert registry.beats == 0
+
+
+async def test_what_rabbitmq_did_not_do_may_be_tried_again() -> None:
+    with pytest.raises(ServiceUnavailableError, match=r"PUT /heartbeat could not be done in RabbitMQ: lost") as caught:
+        await beat(guarded(Registry(NotConnectedError("lost"))))
+
+    assert caught.value.details["retryAfter"] > 0
+
+
+async def test_what_the_broker_refuses_is_told_as_it_is() -> None:
+    with pytest.raises(NameTakenError):
+        await beat(guarded(Registry(NameTakenError("taken"))))
