@@ -21,6 +21,9 @@ LAST_LINES = 15
 class ProcessStage:
     """Processes that share one RabbitMQ."""
 
+    tenant = "acme-corp"
+    runs_already = False
+
     def __init__(self, url: str, prefix: str, folder: Path, narrator: Plugin) -> None:
         self.narrator = narrator
         self.name = f"separate processes over RabbitMQ, every name begins with '{prefix}'"
@@ -30,7 +33,7 @@ class ProcessStage:
             "PLEXICA_URL": url,
             "PLEXICA_PREFIX": prefix,
             "PLEXICA_STORE": str(folder / "broker.db"),
-            "PLEXICA_TENANT": "acme-corp",
+            "PLEXICA_TENANT": self.tenant,
             "PYTHONUNBUFFERED": "1",
         }
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -90,7 +93,7 @@ async def over_rabbitmq(url: str) -> AsyncIterator[ProcessStage]:
         stage = ProcessStage(url, prefix, Path(folder), narrator)
         try:
             await stage.start_broker()
-            async with narrator.connected(url, prefix=prefix, tenants=["acme-corp"]):
+            async with narrator.connected(url, prefix=prefix, tenants=[stage.tenant]):
                 yield stage
         finally:
             await stage.clear()

@@ -29,6 +29,14 @@ class Stage(Protocol):
     def name(self) -> str: ...
 
     @property
+    def tenant(self) -> str:
+        """The tenant in which the story plays; it has nothing of it before."""
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether the sample plugins run from the beginning, so that nobody has to start them."""
+
+    @property
     def narrator(self) -> Plugin:
         """Connected already."""
 
@@ -43,6 +51,8 @@ class EmbeddedStage:
     """Everything in one process."""
 
     name = "embedded in one process, memory transport"
+    tenant = "acme-corp"
+    runs_already = False
 
     def __init__(self, embedded_bus: Bus, narrator: Plugin) -> None:
         self.narrator = narrator
