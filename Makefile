@@ -6,10 +6,10 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Trust whom this machine trusts: behind a company's proxy that is more than uv's own list.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test check lint types format clean
+.PHONY: help demo test test-containers wheel test-wheel check lint types format clean
 
 help: ## Show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 $(VENV)/.installed: pyproject.toml uv.lock
 	@command -v python3 >/dev/null || { echo "Python 3.11 or later is needed: apt-get install python3 python3-venv"; exit 1; }
@@ -18,11 +18,21 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	@$(VENV)/bin/uv sync --frozen --quiet --inexact
 	@touch $@
 
-demo: $(VENV)/.installed ## Play the whole story; URL=amqp://... plays it over that RabbitMQ
-	@$(PYTHON) -m examples.demo $(if $(URL),--url '$(URL)')
+demo: $(VENV)/.installed ## Play the whole story; URL=amqp://... over that RabbitMQ; COMPOSE=1 in running containers
+	@$(PYTHON) -m examples.demo $(if $(URL),--url '$(URL)') $(if $(COMPOSE),--compose)
 
 test: $(VENV)/.installed ## Run every test, on a private RabbitMQ node that is found, or installed
 	$(PYTHON) -m pytest $(ARGS)
+
+test-containers: $(VENV)/.installed ## Build and run compose.yaml, restart each of its containers; takes minutes
+	PLEXICA_TEST_CONTAINERS=1 $(PYTHON) -m pytest tests/containers $(ARGS)
+
+wheel: $(VENV)/.installed ## Build wheel and sdist into dist/
+	rm -rf dist
+	$(VENV)/bin/uv build --quiet --out-dir dist
+
+test-wheel: wheel ## Install the wheel elsewhere and run the acceptance tests against it
+	.ci/test-wheel
 
 check: lint types ## Lint and types
 

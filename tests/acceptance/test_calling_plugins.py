@@ -63,15 +63,17 @@ def make_echo() -> Plugin:
     return crm
 
 
-async def raw_call_is_answered(world: World, body: bytes, **options: Any) -> tuple[int, str, str]:
-    """Publish a hostile call, then make sure that the service still answers others."""
+async def raw_calls_are_answered(world: World, *calls: dict[str, Any]) -> list[tuple[int, str, str]]:
+    """Publish hostile calls, and make sure after each that the service still answers others."""
     await world.connect(make_crm())
-    answer = reply_of(await world.ask_raw(body, **options))
     acme = await world.tenant(make_plugin("marketing"))
-
-    assert await acme.service(SERVICE).get("/contacts", timeout=5) == "served"
-    assert answer.error is not None
-    return answer.status, answer.error["code"], answer.error["message"]
+    found = []
+    for call in calls:
+        answer = reply_of(await world.ask_raw(**{"body": call_bytes(), **call}))
+        assert answer.error is not None, (call, answer)
+        assert await acme.service(SERVICE).get("/contacts", timeout=5) == "served"
+        found.append((answer.status, answer.error["code"], answer.error["message"]))
+    return found
 
 
 # Answers
@@ -306,16 +308,22 @@ async def test_nested_call_that_hangs_ends_with_the_outer_deadline_and_its_text(
     await world.connect(billing)
     acme = await world.tenant()
 
-    with pytest.raises(CallTimeoutError, match=r"^API call timeout after 0\.3s: GET billing\.contacts /contacts"):
-        await acme.service("billing.contacts").get("/contacts", timeout=0.3)
+    errors = []
+    for number in range(20):  # one by one: whose clock strikes first is a matter of fractions of a millisecond
+        with pytest.raises(CodedError) as caught:
+            await acme.service("billing.contacts").get("/contacts", timeout=0.05 + number / 10_000)
+        errors.append(caught.value)
+
+    assert {type(error) for error in errors} == {CallTimeoutError}
+    assert all(" GET billing.contacts /contacts for acme-corp" in str(error) for error in errors)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-async def test_timeout_that_is_no_time_is_refused(world: World, timeout: float) -> None:
+async def test_timeout_that_is_no_time_is_refused(world: World) -> None:
     acme = await world.tenant()
 
-    with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds above 0"):
-        await acme.service(SERVICE).get("/contacts", timeout=timeout)
+    for timeout in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds above 0"):
+            await acme.service(SERVICE).get("/contacts", timeout=timeout)
 
 
 async def test_cancelled_caller_leaves_the_service_usable(world: World) -> None:
@@ -461,12 +469,12 @@ async def test_range_that_is_none_is_an_invalid_request(world: World) -> None:
         await acme.service(SERVICE, "not a range").get("/contacts")
 
 
-@pytest.mark.parametrize("name", ["contacts-service", "CRM.Contacts", "crm/contacts", "crm.contacts.v1", "", "crm."])
-async def test_service_name_that_is_none_is_an_invalid_request(world: World, name: str) -> None:
+async def test_service_name_that_is_none_is_an_invalid_request(world: World) -> None:
     acme = await world.tenant()
 
-    with pytest.raises(InvalidRequestError, match="is not valid: expected"):
-        await acme.service(name).get("/contacts")
+    for name in ("contacts-service", "CRM.Contacts", "crm/contacts", "crm.contacts.v1", "", "crm."):
+        with pytest.raises(InvalidRequestError, match="is not valid: expected"):
+            await acme.service(name).get("/contacts")
 
 
 # Tenants
@@ -540,46 +548,44 @@ async def test_full_queue_is_told_at_once_and_nothing_was_run(world: World, monk
 # Hostile calls: refused with the right code, and the queue stays usable
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b"{", "the body is not JSON"),
-        (b"\xff\xfe", "the body is not JSON"),
-        (b"", "the body is not JSON"),
-        (b'{"method": "GET", "path": NaN}', "NaN is not JSON"),
-        (b"[" * 100_000, "the body is not JSON"),
-        (encode([1]), "a call must be a JSON object, found an array"),
-        (encode({}), "method must be GET, POST, PUT, PATCH or DELETE, found null"),
-        (encode({"method": ["GET"], "path": "/contacts"}), "method must be"),
-        (encode({"method": "get", "path": "/contacts"}), "method must be"),
-        (encode({"method": "GET"}), "path must be text, found null"),
-        (encode({"method": "GET", "path": "/contacts", "query": {"a": 1}}), "query must be an object"),
-        (encode({"method": "GET", "path": "/contacts", "headers": {"a": 1}}), "headers must be an object"),
-    ],
-)
-async def test_undecodable_call_is_an_invalid_request(world: World, body: bytes, said: str) -> None:
-    status, code, message = await raw_call_is_answered(world, body)
+async def test_undecodable_call_is_an_invalid_request(world: World) -> None:
+    table = {
+        b"{": "the body is not JSON",
+        b"\xff\xfe": "the body is not JSON",
+        b"": "the body is not JSON",
+        b'{"method": "GET", "path": NaN}': "NaN is not JSON",
+        b"[" * 100_000: "the body is not JSON",
+        encode([1]): "a call must be a JSON object, found an array",
+        encode({}): "method must be GET, POST, PUT, PATCH or DELETE, found null",
+        encode({"method": ["GET"], "path": "/contacts"}): "method must be",
+        encode({"method": "get", "path": "/contacts"}): "method must be",
+        encode({"method": "GET"}): "path must be text, found null",
+        encode({"method": "GET", "path": "/contacts", "query": {"a": 1}}): "query must be an object",
+        encode({"method": "GET", "path": "/contacts", "headers": {"a": 1}}): "headers must be an object",
+    }
+    found = await raw_calls_are_answered(world, *({"body": body} for body in table))
 
-    assert (status, code) == (400, "INVALID_REQUEST")
-    assert said in message
+    assert {(status, code) for status, code, _ in found} == {(400, "INVALID_REQUEST")}
+    for (_, _, message), said in zip(found, table.values(), strict=True):
+        assert said in message
 
 
 async def test_message_of_another_type_is_an_invalid_request(world: World) -> None:
-    status, code, message = await raw_call_is_answered(world, call_bytes(), type="event")
+    ((status, code, message),) = await raw_calls_are_answered(world, {"type": "event"})
 
     assert (status, code) == (400, "INVALID_REQUEST")
     assert "unknown message type 'event'" in message
 
 
-@pytest.mark.parametrize("headers", [{}, {TENANT_HEADER: ""}, {TENANT_HEADER: None}, {TENANT_HEADER: 7}])
-async def test_call_without_a_tenant_is_an_invalid_request(world: World, headers: Headers) -> None:
-    found = await raw_call_is_answered(world, call_bytes(), headers=headers)
+async def test_call_without_a_tenant_is_an_invalid_request(world: World) -> None:
+    headers: list[Headers] = [{}, {TENANT_HEADER: ""}, {TENANT_HEADER: None}, {TENANT_HEADER: 7}]
+    found = await raw_calls_are_answered(world, *({"headers": given} for given in headers))
 
-    assert found == (400, "INVALID_REQUEST", "Tenant ID required")
+    assert found == [(400, "INVALID_REQUEST", "Tenant ID required")] * 4
 
 
 async def test_tenant_header_that_contradicts_the_routing_key_is_denied(world: World) -> None:
-    status, code, message = await raw_call_is_answered(world, call_bytes(), headers={TENANT_HEADER: GLOBEX})
+    ((status, code, message),) = await raw_calls_are_answered(world, {"headers": {TENANT_HEADER: GLOBEX}})
 
     assert (status, code) == (403, "PERMISSION_DENIED")
     assert "the routing key speaks for 'acme-corp'" in message
@@ -587,7 +593,7 @@ async def test_tenant_header_that_contradicts_the_routing_key_is_denied(world: W
 
 async def test_caller_header_that_names_somebody_else_is_not_believed(world: World) -> None:
     headers: Headers = {TENANT_HEADER: ACME, CALLER_HEADER: "plugin-admin"}
-    status, code, message = await raw_call_is_answered(world, call_bytes(), headers=headers)
+    ((status, code, message),) = await raw_calls_are_answered(world, {"headers": headers})
 
     assert (status, code) == (401, "UNAUTHENTICATED")
     assert "'plugin-analytics' published the message" in message
@@ -602,24 +608,27 @@ async def test_unknown_tenant_is_not_found_by_the_broker_either(world: World) ->
     assert (answer.status, answer.error["code"]) == (404, "TENANT_NOT_FOUND")
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{BUDGET_HEADER: 0}, {BUDGET_HEADER: -5}, {DEADLINE_HEADER: 1}, {BUDGET_HEADER: 60_000, DEADLINE_HEADER: 1}],
-)
-async def test_call_whose_deadline_has_passed_is_not_run(world: World, headers: Headers) -> None:
-    status, code, message = await raw_call_is_answered(world, call_bytes(), headers={TENANT_HEADER: ACME, **headers})
+async def test_call_whose_deadline_has_passed_is_not_run(world: World) -> None:
+    spent: list[Headers] = [
+        {BUDGET_HEADER: 0},
+        {BUDGET_HEADER: -5},
+        {DEADLINE_HEADER: 1},
+        {BUDGET_HEADER: 60_000, DEADLINE_HEADER: 1},
+    ]
+    found = await raw_calls_are_answered(world, *({"headers": {TENANT_HEADER: ACME, **given}} for given in spent))
 
-    assert (status, code, message) == (504, "CALL_TIMEOUT", "the deadline had passed before the call was run")
+    assert found == [(504, "CALL_TIMEOUT", "the deadline had passed before the call was run")] * 4
 
 
-@pytest.mark.parametrize("budget", ["soon", True, 1e30, -1, None])
-async def test_deadline_that_is_no_time_does_not_stop_a_service(world: World, budget: Any) -> None:
+async def test_deadline_that_is_no_time_does_not_stop_a_service(world: World) -> None:
     await world.connect(make_crm())
-    headers: Headers = {TENANT_HEADER: ACME, BUDGET_HEADER: budget, DEADLINE_HEADER: budget}
+    values: list[Any] = ["soon", True, 1e30, -1, None]
 
-    answer = reply_of(await world.ask_raw(call_bytes(), headers=headers))
+    for value in values:
+        headers: Headers = {TENANT_HEADER: ACME, BUDGET_HEADER: value, DEADLINE_HEADER: value}
+        answer = reply_of(await world.ask_raw(call_bytes(), headers=headers))
 
-    assert answer.status in {200, 400, 504}
+        assert answer.status in {200, 504}
 
 
 async def test_call_that_names_no_way_to_answer_does_not_stop_a_service(world: World) -> None:
@@ -677,21 +686,26 @@ async def test_reply_of_a_stranger_is_not_believed(world: World) -> None:
     assert await waiting == "true"
 
 
-@pytest.mark.parametrize(
-    "body", [b"{", b"[]", b'{"status": "200"}', b'{"status": 200, "error": "no"}', b'{"status": 200, "headers": 7}']
-)
-async def test_reply_that_is_nonsense_ends_the_call_at_once(world: World, body: bytes) -> None:
+async def test_reply_that_is_nonsense_ends_the_call_at_once(world: World) -> None:
     started: list[Call] = []
     crm = await world.connect(make_endless(started))
     analytics = await world.connect(make_plugin("analytics"))
-    waiting = asyncio.ensure_future(analytics.tenant(ACME).service(SERVICE).get("/contacts"))
-    await eventually(lambda: started)
-    (correlation_id,) = analytics._client._pending._waiting
-    nonsense = Message(body=body, type="reply", message_id=new_id(), correlation_id=correlation_id)
     raw = await world.raw("plugin-crm")
     key = world.topology.reply_key("plugin-analytics", analytics.instance)
-    await raw.publish(nonsense, exchange=world.topology.replies, routing_key=key)
+    for body in (
+        b"{",
+        b"[]",
+        b'{"status": "200"}',
+        b'{"status": 200, "error": "no"}',
+        b'{"status": 200, "headers": 7}',
+    ):
+        waiting = asyncio.ensure_future(analytics.tenant(ACME).service(SERVICE).get("/contacts"))
+        await eventually(lambda: started)
+        started.clear()
+        (correlation_id,) = analytics._client._pending._waiting
+        nonsense = Message(body=body, type="reply", message_id=new_id(), correlation_id=correlation_id)
+        await raw.publish(nonsense, exchange=world.topology.replies, routing_key=key)
 
-    with pytest.raises(CodedError, match="plugin-crm answered nonsense"):
-        await asyncio.wait_for(waiting, 5)
+        with pytest.raises(CodedError, match="plugin-crm answered nonsense"):
+            await asyncio.wait_for(waiting, 5)
     await world.crash(crm)

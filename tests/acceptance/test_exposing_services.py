@@ -19,6 +19,7 @@ from tests.acceptance.plugins import make_plugin
 from tests.acceptance.world import ACME, World, call_bytes, reply_of
 
 SERVICE = "crm.contacts"
+ANY_JSON = (0, 1.5, False, True, "", None, [], {}, [None, 0, ""], {"nested": {"deep": [1, "é", None]}}, "text")
 
 
 async def serve(world: World, crm: Plugin) -> ServiceClient:
@@ -52,16 +53,7 @@ async def echoing(world: World) -> ServiceClient:
 # What a handler is given
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/contacts/42/notes/7", ["42", "7"]),
-        ("/contacts/a%2Fb/notes/c%20d", ["a/b", "c d"]),
-        ("/contacts/100%25/notes/%C3%A9", ["100%", "é"]),
-        ("/contacts/a%252Fb/notes/1", ["a%2Fb", "1"]),
-    ],
-)
-async def test_path_parameters_arrive_decoded_once(world: World, path: str, expected: list[str]) -> None:
+async def test_path_parameters_arrive_decoded_once(world: World) -> None:
     crm = make_plugin("crm", "GET /contacts/:contact/notes/:note")
 
     @crm.service(SERVICE).get("/contacts/:contact/notes/:note")
@@ -70,7 +62,13 @@ async def test_path_parameters_arrive_decoded_once(world: World, path: str, expe
 
     contacts = await serve(world, crm)
 
-    assert await contacts.get(path) == expected
+    for path, expected in (
+        ("/contacts/42/notes/7", ["42", "7"]),
+        ("/contacts/a%2Fb/notes/c%20d", ["a/b", "c d"]),
+        ("/contacts/100%25/notes/%C3%A9", ["100%", "é"]),
+        ("/contacts/a%252Fb/notes/1", ["a%2Fb", "1"]),
+    ):
+        assert await contacts.get(path) == expected
 
 
 async def test_query_keeps_repeated_keys_and_writes_values_as_text(world: World) -> None:
@@ -86,16 +84,13 @@ async def test_query_keeps_repeated_keys_and_writes_values_as_text(world: World)
     assert answer == {"limit": "10", "tags": ["vip", "a&b=c"], "keys": ["all", "limit", "tag"]}
 
 
-@pytest.mark.parametrize(
-    "body", [0, 1.5, False, True, "", None, [], {}, [None, 0, ""], {"nested": {"deep": [1, "é", None]}}, "text"]
-)
-async def test_body_of_any_json_value_arrives_as_it_was_sent(world: World, body: Any) -> None:
+async def test_body_of_any_json_value_arrives_as_it_was_sent(world: World) -> None:
     contacts = await echoing(world)
 
-    answer = await contacts.post("/contacts", body=body)
+    for body in ANY_JSON:
+        answer = await contacts.post("/contacts", body=body)
 
-    assert answer == body
-    assert type(answer) is type(body)
+        assert (answer, type(answer)) == (body, type(body))
 
 
 async def test_headers_arrive_in_lower_case(world: World) -> None:
@@ -273,21 +268,20 @@ async def test_answer_above_eight_mebibytes_is_a_remote_error(world: World) -> N
         await contacts.get("/contacts")
 
 
-@pytest.mark.parametrize("status", [0, 99, 600, "201", 3.5, True])
-async def test_reply_with_an_impossible_status_is_a_remote_error_at_once(world: World, status: Any) -> None:
+async def test_reply_with_an_impossible_status_is_a_remote_error_at_once(world: World) -> None:
     """The caller must hear of it: an answer that its runtime cannot read would leave the outcome unknown."""
-    crm = make_plugin("crm", "GET /contacts")
+    crm = make_plugin("crm", "POST /contacts")
 
-    @crm.service(SERVICE).get("/contacts")
-    async def read(_call: Call) -> Reply:
-        return Reply("x", status=status)
+    @crm.service(SERVICE).post("/contacts")
+    async def answer(call: Call) -> Reply:
+        return Reply("x", status=call.body)
 
     contacts = await serve(world, crm)
 
-    with pytest.raises(RemoteError, match="status") as caught:
-        await contacts.get("/contacts", timeout=5)
-
-    assert caught.value.status == 500
+    for status in (0, 99, 600, "201", 3.5, True, None):
+        with pytest.raises(RemoteError, match="the handler's answer has status") as caught:
+            await contacts.post("/contacts", body=status, timeout=5)
+        assert caught.value.status == 500
 
 
 async def test_reply_with_headers_that_are_no_text_is_a_remote_error_at_once(world: World) -> None:
@@ -325,22 +319,21 @@ async def test_unknown_endpoint_lists_what_exists(world: World) -> None:
     assert sorted(caught.value.details["available"]) == ["GET /contacts", "POST /contacts"]
 
 
-@pytest.mark.parametrize("path", ["/contacts/", "/Contacts", "/contacts/7/notes", "/"])
-async def test_path_is_matched_to_the_letter(world: World, path: str) -> None:
+async def test_path_is_matched_to_the_letter(world: World) -> None:
     contacts = await raising(world, AssertionError("not asked"))
 
-    with pytest.raises(EndpointNotFoundError):
-        await contacts.get(path)
+    for path in ("/contacts/", "/Contacts", "/contacts/7/notes", "/"):
+        with pytest.raises(EndpointNotFoundError):
+            await contacts.get(path)
 
 
-@pytest.mark.parametrize(
-    "path", ["/contacts/..", "/contacts/%2e%2E", "/./contacts", "/contacts?limit=1", "/contacts#a", "contacts", "/%FF"]
-)
-async def test_path_with_dot_segments_or_query_is_refused(world: World, path: str) -> None:
+async def test_path_with_dot_segments_or_query_is_refused(world: World) -> None:
     contacts = await raising(world, AssertionError("not asked"))
+    dots = ("/contacts/..", "/contacts/%2e%2E", "/./contacts", "/%2E")
 
-    with pytest.raises(InvalidRequestError, match="path"):
-        await contacts.get(path)
+    for path in (*dots, "/contacts?limit=1", "/contacts#a", "contacts", "", "/%FF"):
+        with pytest.raises(InvalidRequestError, match="path"):
+            await contacts.get(path)
 
 
 async def test_body_above_eight_mebibytes_is_refused_before_it_is_sent(world: World) -> None:
@@ -376,4 +369,4 @@ async def test_plugin_may_not_take_a_service_of_another_one(world: World) -> Non
     }
 
     with pytest.raises(NameTakenError, match=r"Service crm\.contacts belongs to plugin-crm, not to plugin-mallory"):
-        await mallory.tenant("_").service("system.registry").post("/services", body=body)
+        await mallory.tenant("_").service("system.registry").put("/services", body=body)

@@ -71,11 +71,11 @@ class World:
         """Bring the broker up, in a task of its own, as in a process of its own."""
         self._goes = asyncio.Event()
         serving: asyncio.Future[Broker] = asyncio.get_running_loop().create_future()
-        self._hosting = asyncio.create_task(self._host(serving))
-        await asyncio.wait((self._hosting, serving), return_when=asyncio.FIRST_COMPLETED)
-        if self._hosting.done():
-            await self._hosting
-        self._broker = await serving
+        hosting = asyncio.create_task(self._host(serving))
+        await asyncio.wait((hosting, serving), return_when=asyncio.FIRST_COMPLETED)
+        if hosting.done():
+            await hosting
+        self._broker, self._hosting = await serving, hosting
 
     async def stop_broker(self) -> None:
         self._goes.set()
