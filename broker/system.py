@@ -52,3 +52,6 @@ class SystemRegistrar:
     async def deregister(self, caller: Caller) -> None:
         """The queues of its services stay: what is asked of the broker while it is away waits in them."""
         del caller
+
+    async def withdraw(self) -> None:
+        """Nothing: nobody knows of it."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Protocol
 
@@ -48,6 +49,8 @@ DISTRIBUTION = "plexica-bus"
 ANSWER_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_ANSWER_SECONDS = 5.0
+WITHDRAW_SECONDS = 2.0
+WITHDRAW_PAUSE_SECONDS = 0.05
 
 
 WORTH_A_RETRY = (
@@ -76,6 +79,9 @@ class Registrar(Protocol):
 
     async def deregister(self, caller: Caller) -> None:
         """Take the instance back."""
+
+    async def withdraw(self) -> None:
+        """Take back what a `register` that was given up may have left behind. Best effort; raises nothing."""
 
 
 def runtime_version() -> str:
@@ -112,6 +118,7 @@ class RemoteRegistrar:
             tenants=tenants,
             strict=strict,
         )
+        self._may_be_registered = False
 
     async def register(self) -> RegisterAnswer:
         """Register, however long the broker takes to come; every try in vain is logged.
@@ -133,6 +140,12 @@ class RemoteRegistrar:
                 await asyncio.sleep(pause)
 
     async def _try(self) -> RegisterAnswer:
+        self._may_be_registered = True
+        reply = await self._ask(CallRequest(method="PUT", path="/register", body=self._request.to_json()))
+        self._may_be_registered = reply.error is None
+        return _read(reply)
+
+    async def _ask(self, request: CallRequest, timeout: float = ANSWER_SECONDS) -> CallReply:
         answered: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
         def on_reply(delivery: Delivery) -> None:
@@ -141,13 +154,16 @@ class RemoteRegistrar:
 
         correlation_id = new_id()
         key = self._topology.call_key(NO_TENANT, REGISTRY_SERVICE, SYSTEM_VERSION)
-        async with self._transport.direct_caller(on_reply) as direct, asyncio.timeout(ANSWER_SECONDS):
-            await direct.publish(self._message(correlation_id), exchange=self._topology.calls, routing_key=key)
+        async with self._transport.direct_caller(on_reply) as direct, asyncio.timeout(timeout):
+            message = self._message(request, correlation_id, timeout)
+            await direct.publish(message, exchange=self._topology.calls, routing_key=key)
             delivery = await answered
-        return _read(delivery)
+        try:
+            return CallReply.from_json(decode(delivery.message.body))
+        except MalformedMessageError as error:
+            raise TransportError(f"the broker's answer to {request.path} is malformed: {error}") from error
 
-    def _message(self, correlation_id: str) -> Message:
-        request = CallRequest(method="PUT", path="/register", body=self._request.to_json())
+    def _message(self, request: CallRequest, correlation_id: str, timeout: float) -> Message:
         return Message(
             body=encode(request.to_json()),
             type="call",
@@ -157,9 +173,9 @@ class RemoteRegistrar:
                 TENANT_HEADER: NO_TENANT,
                 CALLER_HEADER: self._transport.identity,
                 REQUEST_HEADER: new_id(),
-                BUDGET_HEADER: int(ANSWER_SECONDS * 1000),
+                BUDGET_HEADER: int(timeout * 1000),
             },
-            expiration_seconds=ANSWER_SECONDS,
+            expiration_seconds=timeout,
             timestamp=int(time.time()),
         )
 
@@ -178,12 +194,20 @@ class RemoteRegistrar:
             NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
         )
 
+    async def withdraw(self) -> None:
+        """Deregister by direct reply-to: nobody consumes the reply queue yet, and the broker may still be at it."""
+        if not self._may_be_registered:
+            return
+        body = DeregisterRequest(instance_id=self._instance).to_json()
+        request = CallRequest(method="POST", path="/deregister", body=body)
+        with suppress(CodedError, TransportError, TimeoutError):
+            async with asyncio.timeout(WITHDRAW_SECONDS):
+                while (await self._ask(request, WITHDRAW_SECONDS)).error is not None:
+                    await asyncio.sleep(WITHDRAW_PAUSE_SECONDS)
+        self._may_be_registered = False
 
-def _read(delivery: Delivery) -> RegisterAnswer:
-    try:
-        reply = CallReply.from_json(decode(delivery.message.body))
-    except MalformedMessageError as error:
-        raise TransportError(f"the broker's answer to register is malformed: {error}") from error
+
+def _read(reply: CallReply) -> RegisterAnswer:
     if reply.error is not None:
         raise error_from_wire(
             str(reply.error["code"]), str(reply.error.get("message")), reply.error.get("details") or {}, reply.status

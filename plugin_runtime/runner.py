@@ -187,6 +187,8 @@ class Runner:
                 await asyncio.gather(self._heart, return_exceptions=True)
             if answer is not None:
                 await self._leave(answer, deadline)
+            else:
+                await self._registrar.withdraw()
         finally:
             await self._abandon()
 

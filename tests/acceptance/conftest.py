@@ -8,15 +8,8 @@ import pytest
 
 from plugin_runtime.transport.memory_vhost import MemoryVhost
 from tests.acceptance.world import World, world_on
-from tests.rabbitmq import RabbitMQNode
 
 OpenWorld = Callable[..., Awaitable[World]]
-
-
-@pytest.fixture
-def vhost(rabbitmq_node: RabbitMQNode) -> str:
-    """A vhost that goes with its node: to delete one takes RabbitMQ longer than many a test."""
-    return rabbitmq_node.create_vhost()
 
 
 @pytest.fixture(params=["memory", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])

@@ -195,3 +195,55 @@ async def test_a_stop_that_is_cancelled_still_closes_the_connection(world: World
     await asyncio.gather(running, call, return_exceptions=True)
 
     assert not transport.is_connected
+
+
+class Twice:
+    """A CRM of which the first instance hangs and the second answers; it counts how often it is run."""
+
+    def __init__(self) -> None:
+        self.runs: list[bool] = []
+        self.hangs = asyncio.Event()
+
+    def plugin(self) -> Plugin:
+        crm = make_plugin("crm", "GET /contacts", "POST /contacts")
+        crm.service("crm.contacts").get("/contacts")(self.run)
+        crm.service("crm.contacts").post("/contacts")(self.run)
+        return crm
+
+    async def run(self, call: Call) -> str:
+        self.runs.append(call.redelivered)
+        if len(self.runs) == 1:
+            self.hangs.set()
+            await asyncio.Event().wait()
+        return "answered"
+
+
+async def test_a_post_whose_callee_died_is_never_run_twice(world: World) -> None:
+    """The call comes to the other instance, which cannot know whether the first one finished."""
+    crm = Twice()
+    first = await world.connect(crm.plugin())
+    caller = await world.connect(make_plugin("analytics"))
+    contacts = caller.tenant(ACME).service("crm.contacts")
+    pending = asyncio.create_task(contacts.post("/contacts", timeout=20))
+    await crm.hangs.wait()
+    await world.connect(crm.plugin())
+    await world.crash(first)
+
+    with pytest.raises(OutcomeUnknownError, match="POST /contacts may have been run before; it is not run twice"):
+        await pending
+    assert crm.runs == [False]
+    assert await contacts.post("/contacts", timeout=5) == "answered"
+
+
+async def test_a_get_whose_callee_died_is_run_by_another_instance(world: World) -> None:
+    crm = Twice()
+    first = await world.connect(crm.plugin())
+    caller = await world.connect(make_plugin("analytics"))
+    contacts = caller.tenant(ACME).service("crm.contacts")
+    pending = asyncio.create_task(contacts.get("/contacts", timeout=20))
+    await crm.hangs.wait()
+    await world.connect(crm.plugin())
+    await world.crash(first)
+
+    assert await pending == "answered"
+    assert crm.runs == [False, True]

@@ -196,6 +196,17 @@ async def test_discovery_answers_the_highest_version_in_the_range() -> None:
         assert (await registry.discover("acme-corp", "crm.contacts")).version == "1.0.0"
 
 
+async def test_a_service_that_is_not_installed_is_answered_with_those_that_are() -> None:
+    """The details have the same keys as those of every other refusal to choose."""
+    async with control_plane() as plane:
+        await crm_running(plane)
+        with pytest.raises(ServiceNotFoundError, match=r"did you mean 'crm\.contacts'") as caught:
+            await plane.control.registry.discover("acme-corp", "crm.contact", "^1.0.0")
+
+        asked = {"service": "crm.contact", "range": "^1.0.0", "versions": []}
+        assert caught.value.details == {**asked, "available": ["crm.contacts"]}
+
+
 async def test_a_version_out_of_range_is_a_mismatch_that_names_what_is_there() -> None:
     async with control_plane() as plane:
         await crm_running(plane)
