@@ -5,7 +5,7 @@ import sys
 from contracts.errors import PlexicaError
 
 try:
-    from broker.bootstrap import run_broker
+    from broker.process import run_broker
     from broker.settings import BrokerSettings
 except ModuleNotFoundError as error:
     sys.exit(f"the broker needs '{error.name}', which is not installed: pip install 'plexica-bus[broker]'")

@@ -1,7 +1,6 @@
 """The composition root: settings to storage, subjects, endpoints, and their life from start to stop."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -15,20 +14,17 @@ from broker.data.expiry import Expiry
 from broker.guard import guard
 from broker.lock import BrokerLock
 from broker.outbox.relay import Relay
-from broker.provisioning import store as queue_store
 from broker.provisioning.provisioner import Provisioner
 from broker.provisioning.reconcile import reconcile
 from broker.settings import BrokerSettings
 from broker.storage.database import Database
 from broker.subjects import Subjects
 from broker.system import SystemRegistrar, system_plugin
-from contracts.errors import BrokerLockedError, TransportError
+from contracts.errors import TransportError
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
-from plugin_runtime import Runner, RuntimeSettings, configure_logs
+from plugin_runtime import Runner, RuntimeSettings
 from plugin_runtime.context import new_instance
-from plugin_runtime.transport.address import Address
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
@@ -175,70 +171,6 @@ async def running_broker(
         broker = Broker(settings, database, transport, instance=instance or new_instance(), now=now)
         async with broker.running():
             yield broker
-    finally:
-        await transport.close()
-        await database.close()
-
-
-def amqp_transport(settings: BrokerSettings, instance: str) -> AmqpTransport:
-    """The broker's connection to RabbitMQ."""
-    return AmqpTransport(settings.url, identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
-
-
-def run_broker(settings: BrokerSettings) -> None:
-    """Run until SIGTERM or SIGINT.
-
-    Raises:
-        StartError: It cannot start as it is configured.
-        BrokerLockedError: Another broker runs on this bus.
-    """
-    configure_logs(settings.log_format)
-    try:
-        asyncio.run(_run_until_signalled(settings))
-    except* BrokerLockedError as group:
-        raise group.exceptions[0] from None
-
-
-async def _run_until_signalled(settings: BrokerSettings) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    serving = asyncio.create_task(_serve(settings, stopped))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    stopping = asyncio.create_task(stopped.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    await serving
-
-
-async def _serve(settings: BrokerSettings, stopped: asyncio.Event) -> None:
-    instance = new_instance()
-    transport = amqp_transport(settings, instance)
-    async with running_broker(settings, transport, store=settings.store, instance=instance):
-        log.info(
-            "broker.started", url=Address.parse(settings.url).shown, prefix=settings.prefix, store=str(settings.store)
-        )
-        await stopped.wait()
-    log.info("broker.stopped")
-
-
-async def teardown(settings: BrokerSettings) -> int:
-    """Delete every exchange and queue of a bus and return how many queues were known; no broker may run on it.
-
-    Raises:
-        BrokerLockedError: A broker runs on it.
-    """
-    transport = amqp_transport(settings, new_instance())
-    topology = Topology(settings.prefix)
-    database = await Database.open(settings.store)
-    try:
-        await transport.open()
-        provisioner = Provisioner(transport, topology)
-        await provisioner.take_lock()
-        system = [topology.system_queue(item.name, item.version).name for item in system_plugin().manifest.api.services]
-        names = [*await queue_store.known_queues(database), *system]
-        await provisioner.remove_everything(names)
-        return len(names)
     finally:
         await transport.close()
         await database.close()

@@ -10,9 +10,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
-from broker.bootstrap import Broker, running_broker
-from broker.data.expiry import Expiry
-from broker.settings import BrokerSettings
 from contracts.names import SYSTEM_PLUGIN
 from plugin_runtime import Plugin, Runner
 from plugin_runtime.context import new_instance
@@ -27,6 +24,14 @@ from plugin_runtime.testing import (
     in_flight,
 )
 from plugin_runtime.transport.clock import settled
+
+try:
+    from broker.bootstrap import Broker, running_broker
+    from broker.data.expiry import Expiry
+    from broker.settings import BrokerSettings
+except ModuleNotFoundError as error:
+    said = f"broker.testing needs '{error.name}', which is not installed: pip install 'plexica-bus[broker]'"
+    raise ModuleNotFoundError(said, name=error.name) from error
 
 SETTLE_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 0.001

@@ -1,9 +1,8 @@
 """`Plugin`: what an author writes a plugin with, and how it is run."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,6 +18,7 @@ from plugin_runtime.registration import RemoteRegistrar
 from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.runner import Runner
 from plugin_runtime.settings import RuntimeSettings
+from plugin_runtime.signals import run_until_signalled
 from plugin_runtime.signatures import check_listener
 from plugin_runtime.tenant import TenantClient
 from plugin_runtime.transport.amqp import AmqpTransport
@@ -116,7 +116,8 @@ class Plugin:
             configure_logs(RuntimeSettings.read().log_format)
             asyncio.run(self._run_until_signalled(url))
         except PlexicaError as error:
-            raise SystemExit(f"{self.id}: {error}") from error
+            said = str(error)
+            raise SystemExit(said if said.startswith(self.id) else f"{self.id}: {said}") from error
 
     @asynccontextmanager
     async def connected(
@@ -176,20 +177,9 @@ class Plugin:
         return self._runner
 
     async def _run_until_signalled(self, url: str | None) -> None:
-        stopped, serving = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        running = asyncio.create_task(self._serve(url, serving, stopped))
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not serving.is_set():
-            running.cancel()  # it still waits for RabbitMQ or the broker; there is nothing to finish
-        with suppress(asyncio.CancelledError):
-            await running
+        async def serve(serving: asyncio.Event, stopped: asyncio.Event) -> None:
+            async with self.connected(url):
+                serving.set()
+                await stopped.wait()
 
-    async def _serve(self, url: str | None, serving: asyncio.Event, stopped: asyncio.Event) -> None:
-        async with self.connected(url):
-            serving.set()
-            await stopped.wait()
+        await run_until_signalled(serve)

@@ -46,7 +46,9 @@ from plugin_runtime.transport.base import Delivery, Message, Transport
 log = structlog.get_logger()
 
 DISTRIBUTION = "plexica-bus"
+FIRST_ANSWER_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
+NO_BROKER = "no broker answers yet: is one running on this PLEXICA_URL and PLEXICA_PREFIX? (python -m broker)"
 LONGEST_PAUSE_SECONDS = 2.0
 HEARTBEAT_ANSWER_SECONDS = 5.0
 WITHDRAW_SECONDS = 2.0
@@ -132,20 +134,21 @@ class RemoteRegistrar:
         while True:
             attempt += 1
             try:
-                return await self._try()
+                # The first try is short, so that whoever forgot the broker hears of it soon.
+                return await self._try(FIRST_ANSWER_SECONDS if attempt == 1 else ANSWER_SECONDS)
             except WORTH_A_RETRY as error:
                 pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 2 ** min(attempt, 6)) * random.uniform(0.5, 1.0)  # noqa: S311
-                reason = str(error) if isinstance(error, (NotConnectedError, CodedError)) else "no broker answers yet"
-                log.info("broker.waiting", attempt=attempt, reason=reason, retry_in_seconds=round(pause, 3))
+                reason = str(error) if isinstance(error, (NotConnectedError, CodedError)) else NO_BROKER
+                log.warning("broker.waiting", attempt=attempt, reason=reason, retry_in_seconds=round(pause, 3))
                 await asyncio.sleep(pause)
 
-    async def _try(self) -> RegisterAnswer:
+    async def _try(self, timeout: float) -> RegisterAnswer:
         self._may_be_registered = True
-        reply = await self._ask(CallRequest(method="PUT", path="/register", body=self._request.to_json()))
+        reply = await self._ask(CallRequest(method="PUT", path="/register", body=self._request.to_json()), timeout)
         self._may_be_registered = reply.error is None
         return _read(reply)
 
-    async def _ask(self, request: CallRequest, timeout: float = ANSWER_SECONDS) -> CallReply:
+    async def _ask(self, request: CallRequest, timeout: float) -> CallReply:
         answered: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
         def on_reply(delivery: Delivery) -> None:
@@ -189,6 +192,7 @@ class RemoteRegistrar:
 
     async def deregister(self, caller: Caller) -> None:
         """Say good-bye; after this the broker routes no new calls here."""
+        self._may_be_registered = False
         body = DeregisterRequest(instance_id=self._instance)
         await caller.ask(
             NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
@@ -202,7 +206,10 @@ class RemoteRegistrar:
         request = CallRequest(method="POST", path="/deregister", body=body)
         with suppress(CodedError, TransportError, TimeoutError):
             async with asyncio.timeout(WITHDRAW_SECONDS):
-                while (await self._ask(request, WITHDRAW_SECONDS)).error is not None:
+                while True:
+                    reply = await self._ask(request, WITHDRAW_SECONDS)
+                    if reply.error is None:
+                        break
                     await asyncio.sleep(WITHDRAW_PAUSE_SECONDS)
         self._may_be_registered = False
 

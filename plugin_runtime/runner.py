@@ -49,6 +49,10 @@ INSTANCE_PREFETCH = 100
 QUEUE_EMPTY_POLL_SECONDS = 0.02
 REGISTRATION_TRIES = 3
 AFTER_A_MISS_SECONDS = 0.5
+INSTALLED_NOWHERE = (
+    "nobody can call it before it is installed in a tenant: dependencies.install(...), or, in development, a broker "
+    "with PLEXICA_AUTO_INSTALL=yes"
+)
 
 
 class Runner:
@@ -176,6 +180,8 @@ class Runner:
             status=answer.status,
             reasons=list(answer.reasons),
         )
+        if not answer.tenants and self._owns_transport:
+            log.warning("plugin.installed_nowhere", plugin=self._definition.manifest.id, hint=INSTALLED_NOWHERE)
 
     async def stop(self) -> None:
         """Stop in order; work in flight is finished, at most for the grace. Idempotent."""
@@ -185,7 +191,7 @@ class Runner:
             if self._heart is not None:
                 self._heart.cancel()
                 await asyncio.gather(self._heart, return_exceptions=True)
-            if answer is not None:
+            if answer is not None and self._inward_consumers:
                 await self._leave(answer, deadline)
             else:
                 await self._registrar.withdraw()

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from broker.bootstrap import run_broker, teardown
 from broker.cli.ping import ping
+from broker.process import run_broker, teardown
 from broker.settings import BrokerSettings
 from contracts.errors import InvalidManifestError, PlexicaError
 from contracts.manifest import PluginManifest

@@ -98,13 +98,20 @@ class Provisioner:
         for queue in self.topology.instance_queues(plugin, instance):
             await self._transport.delete_queue(queue.name)
 
-    async def remove_everything(self, names: Iterable[str]) -> None:
-        """Delete queues by name, then the exchanges of the bus: nothing of it is left in RabbitMQ."""
+    async def remove_everything(self, names: Iterable[str]) -> int:
+        """Delete queues by name, then the exchanges of the bus; return how many of the queues there were."""
+        found = 0
         for name in names:
+            try:
+                await self._transport.depth(name)
+            except MissingQueueError:
+                continue
             await self._transport.delete_queue(name)
+            found += 1
         for exchange in self.topology.exchanges():
             await self._transport.delete_exchange(exchange.name)
         self._declared.clear()
+        return found
 
     def forget(self) -> None:
         """Believe no more that anything was declared: RabbitMQ may have lost it."""

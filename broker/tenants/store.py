@@ -70,7 +70,9 @@ class Tenants:
         if tenant == NO_TENANT:
             raise InvalidRequestError("Tenant ID required")
         if await source.row(FIND, {"tenant": tenant}) is None:
-            hint = f"create it with 'plexica tenant create {tenant}'"
+            hint = (
+                f"create it with platform.create_tenant('{tenant}'), or start the broker with PLEXICA_AUTO_INSTALL=yes"
+            )
             raise TenantNotFoundError(f"Tenant '{tenant}' not found", tenant=tenant, hint=hint)
 
     async def list(self) -> tuple[str, ...]:

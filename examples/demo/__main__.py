@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from contextlib import AbstractAsyncContextManager
 
@@ -20,6 +21,9 @@ LONGEST_DEMO_SECONDS = 60.0
 
 async def play(stage: AbstractAsyncContextManager[Stage], narrator: Narrator) -> None:
     """Set the stage, tell the story, clear up."""
+    playing = asyncio.current_task()
+    if playing is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     async with asyncio.timeout(LONGEST_DEMO_SECONDS), stage as setting:
         await tell(setting, narrator)
 
@@ -45,6 +49,8 @@ def main() -> int:
         asyncio.run(play(stage, narrator))
     except (DemoError, PlexicaError, TimeoutError) as error:
         return narrator.failed(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return narrator.interrupted()
     return narrator.ended()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -61,8 +62,14 @@ class Narrator:
     def failed(self, error: BaseException) -> int:
         """The verdict of a story that broke off; the exit status."""
         text = str(error) or "it took too long"
-        self._console.print(f"\n[bold red]Failed[/] in step {self._steps}: {text}", soft_wrap=True)
+        where = f"in step {self._steps}" if self._steps else "before the first step"
+        self._console.print(f"\n[bold red]Failed[/] {where}: {escape(text)}", soft_wrap=True)
         return 1
+
+    def interrupted(self) -> int:
+        """The verdict of a story that somebody broke off; the exit status that shells expect of Ctrl-C."""
+        self._console.print("\n[bold yellow]Interrupted[/], and cleared up")
+        return 130
 
 
 class Watch:

@@ -13,8 +13,12 @@ from pathlib import Path
 from examples.demo.narrator import DemoError
 from examples.demo.stage import narrating_plugin
 from plugin_runtime import Plugin
+from plugin_runtime.transport.address import Address
 
 STOP_SECONDS = 10.0
+START_SECONDS = 20.0
+REACH_SECONDS = 5.0
+LOOK_SECONDS = 0.05
 LAST_LINES = 15
 
 
@@ -26,7 +30,8 @@ class ProcessStage:
 
     def __init__(self, url: str, prefix: str, folder: Path, narrator: Plugin) -> None:
         self.narrator = narrator
-        self.name = f"separate processes over RabbitMQ, every name begins with '{prefix}'"
+        self.name = f"separate processes over RabbitMQ, prefix '{prefix}'"
+        self.prefix = prefix
         self._folder = folder
         self._environment = {
             **os.environ,
@@ -60,27 +65,46 @@ class ProcessStage:
         if status != 0:
             raise DemoError(f"{plugin} ended with status {status}\n{self._log(plugin)}")
 
-    async def clear(self) -> None:
-        """Stop what still runs, the broker last, and delete every exchange and queue of the demo."""
-        for name in [*(name for name in self._running if name != "broker"), "broker"]:
-            if name in self._running:
+    async def until_broker_serves(self) -> None:
+        """Wait for the broker; one that ends instead has said why in its last line."""
+        process = self._running["broker"]
+        async with asyncio.timeout(START_SECONDS):
+            while not self._broker_served():
+                if process.returncode is not None:
+                    raise DemoError(self._log("broker").rpartition("\n")[2])
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def clear(self) -> list[str]:
+        """Stop what still runs, the broker last, delete every exchange and queue; return what went wrong."""
+        wrong: list[str] = []
+        for name in sorted(self._running, key=lambda name: name == "broker"):
+            try:
                 await self.stop(name)
-        await self._spawn("teardown", "-m", "broker.cli", "teardown", "--yes")
-        process = self._running.pop("teardown")
-        if await process.wait() != 0:
-            raise DemoError(f"the demo's queues could not be deleted\n{self._log('teardown')}")
+            except DemoError as error:
+                wrong.append(str(error))
+        if self._broker_served():
+            await self._spawn("teardown", "-m", "broker.cli", "teardown", "--yes")
+            if await self._running.pop("teardown").wait() != 0:
+                wrong.append(f"the queues that begin with '{self.prefix}' are left\n{self._log('teardown')}")
+        return wrong
 
     async def _spawn(self, name: str, *arguments: str) -> None:
+        # A session of their own: Ctrl-C is for the demo, which then stops them in order.
         with self._log_file(name).open("wb") as log:
             self._running[name] = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, env=self._environment, stdout=log, stderr=log
+                sys.executable, *arguments, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
+
+    def _broker_served(self) -> bool:
+        log = self._log_file("broker")
+        return log.exists() and "broker.started" in log.read_text(errors="replace")
 
     def _log_file(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
     def _log(self, name: str) -> str:
-        lines = self._log_file(name).read_text(errors="replace").splitlines()
+        place = self._log_file(name)
+        lines = place.read_text(errors="replace").splitlines() if place.exists() else []
         return "\n".join(lines[-LAST_LINES:])
 
 
@@ -91,9 +115,27 @@ async def over_rabbitmq(url: str) -> AsyncIterator[ProcessStage]:
     narrator = narrating_plugin()
     with tempfile.TemporaryDirectory(prefix="plexica-demo-") as folder:
         stage = ProcessStage(url, prefix, Path(folder), narrator)
+        await reach(url)
         try:
             await stage.start_broker()
+            await stage.until_broker_serves()
             async with narrator.connected(url, prefix=prefix, tenants=[stage.tenant]):
                 yield stage
-        finally:
-            await stage.clear()
+        except BaseException:
+            await stage.clear()  # what broke off is told, not what broke after it
+            raise
+        if wrong := await stage.clear():
+            raise DemoError("; ".join(wrong))
+
+
+async def reach(url: str) -> None:
+    """Refuse an address that cannot be one, or at which nobody listens, before anything is started."""
+    address = Address.parse(url)
+    try:
+        async with asyncio.timeout(REACH_SECONDS):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except (OSError, TimeoutError) as error:
+        raise DemoError(
+            f"no RabbitMQ answers at {address.shown}: {error or 'it took too long'}; `make demo` without URL needs none"
+        ) from error
+    writer.close()

@@ -11,6 +11,7 @@ HEARTBEAT_SECONDS = 10
 """Short, so that both sides notice a dead connection within half a minute."""
 
 DEFAULT_LOGIN = "guest"
+DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 EXPECTED = "expected e.g. 'amqp://user:password@host:5672/vhost'"
 
 
@@ -23,6 +24,7 @@ class Address:
         shown: The URL without password and query, for people and logs.
         login: The RabbitMQ user.
         host: The host name or IP address.
+        port: The port; 5672, or 5671 for ``amqps``, when the URL names none.
         heartbeat_seconds: How often an idle connection shows that it is alive.
     """
 
@@ -30,6 +32,7 @@ class Address:
     shown: str
     login: str
     host: str
+    port: int
     heartbeat_seconds: int
 
     @classmethod
@@ -46,7 +49,7 @@ class Address:
                 "broker in one process with broker.testing.running()"
             )
         if parts.scheme not in {"amqp", "amqps"}:
-            raise InvalidUrlError(f"'{_shown(parts)}' has scheme '{parts.scheme}', not amqp or amqps; {EXPECTED}")
+            raise InvalidUrlError(f"'{_typed(url)}' has scheme '{parts.scheme}', not amqp or amqps; {EXPECTED}")
         if not parts.hostname:
             raise InvalidUrlError(f"'{_shown(parts)}' names no host to connect to; {EXPECTED}")
         return cls(
@@ -54,6 +57,7 @@ class Address:
             shown=_shown(parts),
             login=unquote(parts.username or DEFAULT_LOGIN),
             host=parts.hostname,
+            port=parts.port or DEFAULT_PORTS[parts.scheme],
             heartbeat_seconds=_heartbeat(parts),
         )
 
@@ -75,6 +79,11 @@ def _split(url: str) -> SplitResult:
     except ValueError as error:
         raise InvalidUrlError(f"the URL is not an address: {error}; {EXPECTED}") from error
     return parts
+
+
+def _typed(url: str) -> str:
+    """What was typed, without whatever may be a password."""
+    return url.rpartition("@")[2]
 
 
 def _shown(parts: SplitResult) -> str:

@@ -19,7 +19,19 @@ from tests.acceptance.plugins import make_plugin
 from tests.acceptance.world import ACME, World, call_bytes, reply_of
 
 SERVICE = "crm.contacts"
-ANY_JSON = (0, 1.5, False, True, "", None, [], {}, [None, 0, ""], {"nested": {"deep": [1, "é", None]}}, "text")
+ANY_JSON: tuple[Any, ...] = (
+    0,
+    1.5,
+    False,
+    True,
+    "",
+    None,
+    [],
+    {},
+    [None, 0, ""],
+    {"nested": {"deep": [1, "é", None]}},
+    "text",
+)
 
 
 async def serve(world: World, crm: Plugin) -> ServiceClient:

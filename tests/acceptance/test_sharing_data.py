@@ -57,7 +57,8 @@ ALL_KINDS = [("set", "a"), ("deleted", "a"), ("set", "b"), ("expired", "b")]
 
 async def test_value_is_read_by_another_plugin_as_it_was_written(world: World) -> None:
     crm, analytics = await world.tenant(make_plugin("crm")), await world.tenant()
-    for value in (1250, 0, 1.5, False, "", "é", [], {}, [None, {"deep": [0]}], None):
+    values: list[Any] = [1250, 0, 1.5, False, "", "é", [], {}, [None, {"deep": [0]}], None]
+    for value in values:
         await crm.data.set(CACHE, "contact_count", value)
         found = await analytics.data.get(CACHE, "contact_count", "absent")
 

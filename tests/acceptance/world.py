@@ -125,7 +125,8 @@ class World:
         await transport.close()
         await runner._server.drain(0)
         await runner._events.drain(0)
-        runner.answer = None  # so that stopping says no good-bye
+        registrar: Any = runner._registrar
+        runner.answer, registrar._may_be_registered = None, False  # so that stopping says no good-bye
         await stack.aclose()
 
     def silence(self, runner: Runner) -> None:

@@ -111,9 +111,10 @@ async def test_many_publishes_survive_cuts(
 
     fates: Counter[str] = Counter()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(cut(rabbitmq_node, "plugin-many/1/publish", 1))
         for _ in range(PUBLISHERS):
             tasks.create_task(flood(transport, fates))
+        await eventually(lambda: fates["confirmed"] > PUBLISHERS)
+        await cut(rabbitmq_node, "plugin-many/1/publish", 1)
     depth = await transport.depth("q")
 
     assert fates["confirmed"] > PUBLISHERS
