@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 VENV := .venv
+# Each has a RabbitMQ node of its own; the tests wait more than they work.
+WORKERS ?= 3
 PYTHON := $(VENV)/bin/python
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Trust whom this machine trusts: behind a company's proxy that is more than uv's own list.
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed ## Play the whole story; URL=amqp://... over that Rabbi
 	@$(PYTHON) -m examples.demo $(if $(URL),--url '$(URL)') $(if $(COMPOSE),--compose)
 
 test: $(VENV)/.installed ## Run every test, on a private RabbitMQ node that is found, or installed
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-containers: $(VENV)/.installed ## Build and run compose.yaml, restart each of its containers; takes minutes
 	PLEXICA_TEST_CONTAINERS=1 $(PYTHON) -m pytest tests/containers $(ARGS)

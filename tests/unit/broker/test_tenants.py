@@ -41,7 +41,7 @@ async def test_an_unknown_tenant_is_named_with_a_hint(database: Database, tenant
 
     assert caught.value.details == {
         "tenant": "acme-corp",
-        "hint": "create it: platform.create_tenant('acme-corp'), or a broker with PLEXICA_AUTO_INSTALL=yes",
+        "hint": "create it with platform.create_tenant('acme-corp'), or start the broker with PLEXICA_AUTO_INSTALL=yes",
     }
 
 
