@@ -1,5 +1,6 @@
 """A RabbitMQ node as a child process: own data, ports, cookie and epmd; nothing of an installed service is touched."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from tests.waiting import eventually_blocking
 SERVER_PATHS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server")
 STOP_TIMEOUT_SECONDS = 60.0
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
+INSTALL_LOCK = Path(tempfile.gettempdir()) / "plexica-tests-install.lock"
 
 CONFIG = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
@@ -40,7 +42,14 @@ def can_install() -> bool:
 
 
 def install() -> None:
-    """Install Debian's rabbitmq-server without starting it as a service."""
+    """Install Debian's rabbitmq-server without starting it as a service; of several workers, one does it."""
+    with INSTALL_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if server_path() is None:
+            _install()
+
+
+def _install() -> None:
     sys.stderr.write("tests: installing rabbitmq-server with apt-get; it is not started as a service\n")
     guards = not POLICY_RC_D.exists()
     if guards:
