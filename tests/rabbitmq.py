@@ -150,8 +150,8 @@ def start_node() -> RabbitMQNode:
         except (*CONTAINER_ERRORS, AssertionError):
             if forced or not server_path():
                 raise
-    if server_path() is None and can_install():
-        install()
+    if can_install():
+        install()  # also waits for another worker that is about it
     executable = server_path()
     if executable is None:
         raise AssertionError(HOW_TO_GET_ONE)

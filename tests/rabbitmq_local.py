@@ -42,7 +42,7 @@ def can_install() -> bool:
 
 
 def install() -> None:
-    """Install Debian's rabbitmq-server without starting it as a service; of several workers, one does it."""
+    """Install Debian's rabbitmq-server if there is none, not as a service; of several workers, one does it."""
     with INSTALL_LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if server_path() is None:
