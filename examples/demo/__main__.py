@@ -17,6 +17,7 @@ from examples.demo.story import tell
 from plugin_runtime import configure_logs
 
 LONGEST_DEMO_SECONDS = 60.0
+PICTURE_WIDTH = 92
 
 
 async def play(stage: AbstractAsyncContextManager[Stage], narrator: Narrator) -> None:
@@ -28,25 +29,38 @@ async def play(stage: AbstractAsyncContextManager[Stage], narrator: Narrator) ->
         await tell(setting, narrator)
 
 
-def chosen_stage() -> AbstractAsyncContextManager[Stage]:
-    """The stage that the command line asks for."""
+def chosen() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--url", help="play over this RabbitMQ, as separate processes; embedded in one without it")
     ways.add_argument("--compose", action="store_true", help="play with the running containers of compose.yaml")
-    chosen = parser.parse_args()
-    if chosen.compose:
+    parser.add_argument("--picture", metavar="FILE", help="save what was shown as an SVG picture")
+    return parser.parse_args()
+
+
+def chosen_stage(wanted: argparse.Namespace) -> AbstractAsyncContextManager[Stage]:
+    """The stage for it."""
+    if wanted.compose:
         return in_containers()
-    return over_rabbitmq(chosen.url) if chosen.url else embedded()
+    return over_rabbitmq(wanted.url) if wanted.url else embedded()
 
 
 def main() -> int:
     """Play the demo and say how it went."""
-    stage = chosen_stage()
+    wanted = chosen()
     configure_logs(level="error")
-    narrator = Narrator(Console(highlight=False))
+    console = Console(highlight=False, record=bool(wanted.picture), width=PICTURE_WIDTH if wanted.picture else None)
+    status = tell_all(wanted, Narrator(console))
+    if wanted.picture:
+        console.save_svg(wanted.picture, title="make demo")
+    return status
+
+
+def tell_all(wanted: argparse.Namespace, narrator: Narrator) -> int:
+    """Tell the story to its end, however it ends; the exit status."""
     try:
-        asyncio.run(play(stage, narrator))
+        asyncio.run(play(chosen_stage(wanted), narrator))
     except (DemoError, PlexicaError, TimeoutError) as error:
         return narrator.failed(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
