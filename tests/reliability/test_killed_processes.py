@@ -37,9 +37,9 @@ async def test_callers_of_a_killed_plugin_are_told_within_its_lease(processes: P
 
     async with connected(observer, processes.url) as runner:
         acme = runner.tenant("acme-corp")
-        await answered(acme, "slow.work", "/work/0")
+        await answered(acme, "slow.work", "/tasks/0")
         with acme.registry.watch("_.service.status.slow.work") as changes:
-            pending = asyncio.create_task(acme.service("slow.work").post("/work/20"))
+            pending = asyncio.create_task(acme.service("slow.work").post("/tasks/20"))
             await asyncio.sleep(0.3)  # the call is under way
             await processes.kill(plugin)
             began = time.monotonic()
@@ -50,7 +50,7 @@ async def test_callers_of_a_killed_plugin_are_told_within_its_lease(processes: P
             while isinstance(change, ServiceAnnouncement) and change.service.status == "DEGRADED":
                 change = await asyncio.wait_for(anext(changes), 10)
         with pytest.raises(ServiceNotFoundError, match=r"^Service slow.work not found or unavailable$"):
-            await acme.service("slow.work").get("/work/0", timeout=5)
+            await acme.service("slow.work").get("/tasks/0", timeout=5)
 
         assert told < LEASE_SECONDS * 2
         assert isinstance(change, ServiceAnnouncement)
@@ -157,15 +157,15 @@ async def test_sigterm_lets_a_call_under_way_finish(processes: Processes) -> Non
 
     async with connected(Plugin.from_manifest(OBSERVER), processes.url) as runner:
         acme = runner.tenant("acme-corp")
-        await answered(acme, "slow.work", "/work/0")
-        pending = asyncio.create_task(acme.service("slow.work").post("/work/1"))
+        await answered(acme, "slow.work", "/tasks/0")
+        pending = asyncio.create_task(acme.service("slow.work").post("/tasks/1"))
         await asyncio.sleep(0.3)  # the call is under way
         status = await processes.terminate(plugin)
 
         assert await pending == "done"
         assert status == 0
         with pytest.raises(ServiceNotFoundError):
-            await acme.service("slow.work").get("/work/0", timeout=5)
+            await acme.service("slow.work").get("/tasks/0", timeout=5)
 
 
 async def test_sigterm_ends_a_plugin_that_still_waits_for_the_broker(processes: Processes) -> None:

@@ -15,8 +15,8 @@ slow = Plugin.from_manifest(
                     "name": "slow.work",
                     "version": "1.0.0",
                     "endpoints": [
-                        {"method": "GET", "path": "/work/:seconds"},
-                        {"method": "POST", "path": "/work/:seconds"},
+                        {"method": "GET", "path": "/tasks/:seconds"},
+                        {"method": "POST", "path": "/tasks/:seconds"},
                     ],
                 }
             ]
@@ -26,14 +26,14 @@ slow = Plugin.from_manifest(
 work = slow.service("slow.work")
 
 
-@work.get("/work/:seconds")
+@work.get("/tasks/:seconds")
 async def look(call: Call, seconds: str) -> str:
     del call
     await asyncio.sleep(float(seconds))
     return "looked"
 
 
-@work.post("/work/:seconds")
+@work.post("/tasks/:seconds")
 async def do(call: Call, seconds: str) -> str:
     del call
     await asyncio.sleep(float(seconds))
