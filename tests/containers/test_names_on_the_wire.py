@@ -22,12 +22,13 @@ TENANT = rf"(?:{WORD}|_)"
 KEY = r"[A-Za-z0-9_*#-]+(?:\.[A-Za-z0-9_*#-]+)*"
 
 TEN_MINUTES = 600_000
-CALLS = {"x-expires": TEN_MINUTES, "x-overflow": "reject-publish", "x-max-length": 10_000}
+CALLS = {"x-overflow": "reject-publish", "x-max-length": 10_000}
 IDLE = {"x-expires": TEN_MINUTES}
 LIMITED = {"x-delivery-limit": 20}
 
 QUEUES: dict[str, tuple[str, dict[str, Any]]] = {
-    rf"calls\.{SERVICE}\.{VERSION}": ("classic", CALLS),
+    rf"calls\.(?!system\.){SERVICE}\.{VERSION}": ("classic", {**CALLS, **IDLE}),
+    rf"calls\.system\.{WORD}\.{VERSION}": ("classic", CALLS),
     rf"replies\.{PLUGIN}\.{INSTANCE}": ("classic", IDLE),
     rf"instance\.{PLUGIN}\.{INSTANCE}": ("classic", {**IDLE, "x-overflow": "drop-head"}),
     rf"events\.{PLUGIN}\.{WORD}": (
@@ -116,6 +117,7 @@ def test_every_queue_is_one_of_the_design(project: ComposeProject, instances: di
         assert len(fitting) == 1, f"{queue['name']} fits {len(fitting)} patterns"
         kind, arguments = fitting[0]
         assert (queue["type"], queue["arguments"] | arguments) == (kind, queue["arguments"]), queue["name"]
+        assert ("x-expires" in queue["arguments"]) is ("x-expires" in arguments), queue["name"]
         assert queue["durable"] is (queue["name"] != "broker.lock")
     for plugin, instance in instances.items():
         assert {f"replies.{plugin}.{instance}", f"instance.{plugin}.{instance}", "broker.lock"} <= names
