@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import StartError
+from contracts.names import check_prefix
 from plugin_runtime.logs import LogFormat
 
 ENVIRONMENT_PREFIX = "PLEXICA_"
@@ -31,7 +32,7 @@ class BrokerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True)
 
     url: str = "amqp://guest:guest@127.0.0.1:5672/"
-    prefix: str = Field(default="", max_length=32, pattern=r"^[A-Za-z0-9._-]*$")
+    prefix: Annotated[str, AfterValidator(check_prefix)] = ""
     store: Path = Path("plexica.db")
     auto_install: bool = False
     lease_seconds: Seconds = 15.0

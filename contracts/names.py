@@ -11,6 +11,7 @@ import re
 
 WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 KEY_WORDS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
+PREFIX = re.compile(r"[A-Za-z0-9._-]*\Z")
 PATTERN_WORDS = re.compile(r"(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#))*\Z")
 
 LONGEST_PLUGIN = 64
@@ -92,6 +93,11 @@ def check_subscription(value: str) -> str:
 def check_instance(value: str) -> str:
     """An instance id: lower-case words joined by hyphens, at most 32 characters."""
     return _check("instance", value, WORDS, 32, "lower-case letters, digits and hyphens")
+
+
+def check_prefix(value: str) -> str:
+    """What stands before every exchange and queue of a bus: letters, digits, ``.``, ``_`` and ``-``, at most 32."""
+    return _check("prefix", value, PREFIX, 32, "letters, digits, '.', '_' and '-', e.g. 'staging.'")
 
 
 def short_name(plugin_id: str) -> str:

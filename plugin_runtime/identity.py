@@ -80,7 +80,7 @@ def judge_event(delivery: Delivery, topology: Topology, *, myself: str) -> Origi
     claim = _claim(delivery, topology)
     if claim.exchange == "plexica.redelivery":
         _expect_publisher(claim, (myself, SYSTEM_PLUGIN))
-        claim = _original(delivery, claim)
+        claim = _original(delivery)
     if claim.exchange == "plexica.data":
         _expect_type(claim, DATA_TYPES)
         _expect_publisher(claim, (SYSTEM_PLUGIN,))
@@ -111,14 +111,13 @@ def _claim(delivery: Delivery, topology: Topology) -> _Claim:
     return _Claim(exchange, delivery.routing_key, delivery.publisher, delivery.message.type)
 
 
-def _original(delivery: Delivery, claim: _Claim) -> _Claim:
+def _original(delivery: Delivery) -> _Claim:
     headers = delivery.message.headers
     names = (ORIGINAL_EXCHANGE_HEADER, ORIGINAL_KEY_HEADER, ORIGINAL_PUBLISHER_HEADER, ORIGINAL_TYPE_HEADER)
     found = [headers.get(name) for name in names]
     missing = [name for name, value in zip(names, found, strict=True) if not isinstance(value, str)]
     if missing:
         raise InvalidRequestError(f"a redelivered event lacks {', '.join(missing)}")
-    del claim
     return _Claim(*map(str, found))
 
 

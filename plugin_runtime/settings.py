@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import StartError
-from contracts.names import check_tenant
+from contracts.names import check_prefix, check_tenant
 from plugin_runtime.logs import LogFormat
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -29,7 +29,7 @@ class RuntimeSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PLEXICA_", frozen=True, extra="ignore")
 
     url: str = DEFAULT_URL
-    prefix: str = ""
+    prefix: Annotated[str, AfterValidator(check_prefix)] = ""
     tenant: Annotated[str, AfterValidator(check_tenant)] = "default"
     insecure: bool = False
     strict: bool = False
@@ -48,5 +48,8 @@ class RuntimeSettings(BaseSettings):
         try:
             return cls(**given)  # type: ignore[arg-type]
         except ValidationError as error:
-            lines = [f"PLEXICA_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+            lines = [
+                f"PLEXICA_{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+            ]
             raise StartError("; ".join(lines)) from error

@@ -53,12 +53,6 @@ class Provisioner:
             for binding in self.topology.system_bindings(name, version):
                 await self._transport.bind(binding)
 
-    async def prepare_instance(self, plugin: str, instance: str) -> None:
-        """Declare and bind the two queues of an instance, e.g. the broker's own."""
-        await self.declare(self.topology.instance_queues(plugin, instance))
-        for binding in self.topology.instance_bindings(plugin, instance):
-            await self._transport.bind(binding)
-
     async def declare(self, queues: Iterable[Queue]) -> None:
         """Declare queues, in the order of their names."""
         for queue in sorted(queues, key=lambda item: item.name):

@@ -58,7 +58,9 @@ class EventPublisher:
             NotConnectedError: RabbitMQ is away; if the connection was lost before the confirm, it may have been stored.
         """
         body = encode(data)
-        self._check(tenant, key)
+        if tenant == NO_TENANT:
+            raise InvalidRequestError("Tenant ID required")
+        check_own_key(self._transport.identity, key)
         await self._require_tenant(tenant)
         identity = event_id or new_id()
         message = Message(
@@ -79,15 +81,19 @@ class EventPublisher:
         )
         return identity
 
-    def _check(self, tenant: str, key: str) -> None:
-        if tenant == NO_TENANT:
-            raise InvalidRequestError("Tenant ID required")
-        try:
-            check_event_key(key)
-        except ValueError as error:
-            raise InvalidRequestError(str(error)) from error
-        mine = self._transport.identity
-        if owner_of(key) != mine:
-            raise PermissionDeniedError(
-                f"{mine} may only publish events that begin with '{short_name(mine)}.', not '{key}'"
-            )
+
+def check_own_key(plugin: str, key: str) -> None:
+    """A plugin publishes events whose key begins with its own short name, and no others.
+
+    Raises:
+        InvalidRequestError: The key is not a key.
+        PermissionDeniedError: The key begins with another plugin's name.
+    """
+    try:
+        check_event_key(key)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
+    if owner_of(key) != plugin:
+        raise PermissionDeniedError(
+            f"{plugin} may only publish events that begin with '{short_name(plugin)}.', not '{key}'"
+        )

@@ -3,10 +3,9 @@
 from typing import Any
 
 from contracts.codec import decode, encode
-from contracts.errors import InvalidRequestError, PermissionDeniedError
-from contracts.names import check_event_key, owner_of
+from contracts.names import owner_of
 from plugin_runtime.context import Context, new_id
-from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.events.publisher import EventPublisher, check_own_key
 from plugin_runtime.testing.observed import PublishedEvent
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS
 
@@ -35,14 +34,10 @@ class FakePublisher(EventPublisher):
             PermissionDeniedError: The key begins with another plugin's name.
         """
         del context, timeout
-        try:
-            owner = owner_of(check_event_key(key))
-        except ValueError as error:
-            raise InvalidRequestError(str(error)) from error
-        if self._publisher not in {None, owner}:
-            raise PermissionDeniedError(f"{self._publisher} may not publish '{key}'")
+        publisher = self._publisher or owner_of(key)
+        check_own_key(publisher, key)
         event = PublishedEvent(
-            key=key, tenant=tenant, data=decode(encode(data)), publisher=owner, id=event_id or new_id()
+            key=key, tenant=tenant, data=decode(encode(data)), publisher=publisher, id=event_id or new_id()
         )
         self._events.append(event)
         return event.id

@@ -141,7 +141,15 @@ def test_settings_come_from_the_environment_and_arguments_win(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("TENANT", "ACME"), ("CONCURRENCY", "0"), ("GRACE_SECONDS", "soon"), ("INSECURE", "perhaps")]
+    ("name", "value"),
+    [
+        ("TENANT", "ACME"),
+        ("PREFIX", "a b"),
+        ("PREFIX", "x" * 33),
+        ("CONCURRENCY", "0"),
+        ("GRACE_SECONDS", "soon"),
+        ("INSECURE", "perhaps"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"PLEXICA_{name}", value)
