@@ -3,14 +3,24 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.errors import StartError
-from contracts.names import check_prefix
+from contracts.names import check_plugin_id, check_prefix
 from plugin_runtime.logs import LogFormat
 
 ENVIRONMENT_PREFIX = "PLEXICA_"
+
+
+def _words(value: object) -> object:
+    """What stands between commas."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _plugin_ids(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_plugin_id(word) for word in value)
+
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -23,6 +33,9 @@ class BrokerSettings(BaseSettings):
         prefix: Stands before every exchange and queue, so that several buses can share one vhost.
         store: The SQLite file; made if it is not there.
         auto_install: Development only: a plugin that registers for an unknown tenant creates it and is installed.
+        operators: Plugins that may administer: create tenants, install, publish and remove what is not their own; they
+            get a grant for every tenant. Comma-separated in the environment. The command line always may; with
+            ``auto_install`` everybody may administer, though only in tenants where it is installed.
         lease_seconds: An instance that was not heard of for so long is gone.
         heartbeat_seconds: How often an instance is told to report; less than half a lease.
         insecure: Accept publishers that RabbitMQ does not vouch for, off loopback too.
@@ -35,6 +48,7 @@ class BrokerSettings(BaseSettings):
     prefix: Annotated[str, AfterValidator(check_prefix)] = ""
     store: Path = Path("plexica.db")
     auto_install: bool = False
+    operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_plugin_ids)] = ()
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 5.0
     insecure: bool = False

@@ -11,6 +11,7 @@ CONTENT_TYPE = "application/json"
 
 TENANT_HEADER = "x-tenant-id"
 CALLER_HEADER = "x-caller-plugin-id"
+GRANT_HEADER = "x-grant"
 REQUEST_HEADER = "x-request-id"
 CHAIN_HEADER = "x-call-chain"
 BUDGET_HEADER = "x-budget-ms"

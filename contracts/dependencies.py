@@ -81,6 +81,14 @@ class UninstallRequest(WireModel):
     remove_data: bool = False
 
 
+class UpgradeRequest(WireModel):
+    """Move a plugin of the call's tenant to another version; without ``version`` to the highest known one."""
+
+    plugin_id: PluginId
+    version: VersionRange = "*"
+    force: bool = False
+
+
 class Installation(WireModel):
     """A plugin at a version in a tenant."""
 
@@ -93,6 +101,57 @@ class InstallationList(WireModel):
     """Installations sorted by tenant, plugin and version."""
 
     installations: Many[Installation]
+
+
+class Upgrade(WireModel):
+    """What an upgrade did.
+
+    Attributes:
+        replaced: The versions it supersedes, lowest first.
+        lingering: Those of them that stay bound: a range needs them, or nobody serves the new version yet. They go
+            by themselves once neither is so.
+        broken: With ``force``: the requirements of others that the new version does not meet.
+    """
+
+    installation: Installation
+    replaced: Many[Version] = ()
+    lingering: Many[Version] = ()
+    broken: Many[str] = ()
+
+
+class TenantOutlook(WireModel):
+    """What an upgrade would do in one tenant.
+
+    Attributes:
+        installed: The versions there now, lowest first.
+        valid: Whether the upgrade would be let through without ``force``.
+        errors: The requirements of the new version that are unmet, and those of others that it would break.
+        warnings: Likewise for optional requirements.
+        breaks: The plugins that would lose a required dependency, ascending.
+    """
+
+    tenant: TenantId
+    installed: Many[Version]
+    valid: bool
+    errors: Many[str] = ()
+    warnings: Many[str] = ()
+    breaks: Many[PluginId] = ()
+
+
+class WhatIf(WireModel):
+    """The dry run of an upgrade over every tenant in which the plugin is installed, in ascending order."""
+
+    plugin_id: PluginId
+    version: Version
+    valid: bool
+    tenants: Many[TenantOutlook] = ()
+
+
+class RemovedPlugin(WireModel):
+    """The versions of a plugin that the broker knows no more, lowest first."""
+
+    plugin_id: PluginId
+    versions: Many[Version]
 
 
 class CreateTenantRequest(WireModel):

@@ -24,7 +24,10 @@ PLUGIN_PREFIX = "plugin-"
 SYSTEM_PLUGIN = "plugin-system"
 """The plugin id under which the broker itself speaks."""
 
-RESERVED_PLUGINS = frozenset({SYSTEM_PLUGIN, "plugin-plexica", "plugin-broker"})
+OPERATOR_PLUGIN = "plugin-plexica"
+"""The command line: it administers, registers nowhere and serves nothing."""
+
+RESERVED_PLUGINS = frozenset({SYSTEM_PLUGIN, OPERATOR_PLUGIN, "plugin-broker"})
 
 
 def _check(kind: str, value: str, pattern: re.Pattern[str], longest: int, expected: str) -> str:
