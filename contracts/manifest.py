@@ -1,6 +1,5 @@
 """``plugin.json``: what a plugin offers, needs, publishes and shares, and every error with its dotted path."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from contracts.errors import InvalidManifestError
-from contracts.manifest_rules import broken_rules
+from contracts.manifest_document import Problem, in_document_order, read_document
+from contracts.manifest_rules import broken_rules, cache_rule
 from contracts.names import check_plugin_id
 from contracts.wire import (
     Many,
@@ -23,13 +22,14 @@ from contracts.wire import (
     Version,
     VersionRange,
     WireModel,
+    broken,
     describe,
     explain,
 )
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
-_PERMISSION = re.compile(r"plugin(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){3}\Z")
+PERMISSION = re.compile(r"plugin(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){3}\Z")
 _PARAM = re.compile(r":[A-Za-z_][A-Za-z0-9_]*\Z")
 _LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=@%-]+\Z")
 
@@ -60,7 +60,7 @@ def check_base_url(value: str) -> str:
 
 def check_permission(value: str) -> str:
     """A permission: ``plugin.{name}.{resource}.{action}``."""
-    if not _PERMISSION.match(value):
+    if not PERMISSION.match(value):
         raise ValueError(
             f"permission '{value}' is not valid: expected 'plugin.{{name}}.{{resource}}.{{action}}', "
             "e.g. 'plugin.crm.contacts.read'"
@@ -86,7 +86,17 @@ class Metadata(WireModel):
 
 
 class Endpoint(WireModel):
-    """One method and path of a service."""
+    """One method and path of a service.
+
+    Attributes:
+        method: Which of the five methods.
+        path: ``/`` and segments, each a literal or a ``:param``, e.g. ``/contacts/:id``.
+        description: What it does, for people.
+        permissions: What a caller must have been granted, each ``plugin.{name}.{resource}.{action}``.
+        metadata: Limits of this endpoint; they win over the service's.
+        request: JSON Schema of the body.
+        response: JSON Schema of the answer.
+    """
 
     method: Method
     path: Annotated[str, Field(max_length=500), AfterValidator(check_path)]
@@ -98,13 +108,22 @@ class Endpoint(WireModel):
 
     @model_validator(mode="after")
     def _cache_reads_only(self) -> Self:
-        if self.metadata.cache_ttl is not None and self.method != "GET":
-            raise ValueError(f"metadata.cacheTTL is for GET only, found {self.method}")
+        if problems := list(cache_rule({"method": self.method, "metadata": {"cacheTTL": self.metadata.cache_ttl}})):
+            raise broken(problems)
         return self
 
 
 class Service(WireModel):
-    """An API that the plugin offers, at a version of its own."""
+    """An API that the plugin offers, at a version of its own.
+
+    Attributes:
+        name: The plugin's own name, one dot and the resource, e.g. ``crm.contacts``.
+        version: Strict semver without build metadata; callers choose by it.
+        description: What it does, for people.
+        base_url: Where the same API is found over HTTP, kept for an HTTP bridge.
+        endpoints: What can be called; at least one.
+        metadata: Limits of all its endpoints.
+    """
 
     name: ServiceName
     version: ServiceVersion
@@ -118,7 +137,12 @@ class Dependency(WireModel):
     """A plugin, or one of its services, that must (or may) be there.
 
     Attributes:
+        plugin_id: The plugin that is needed.
+        service_name: The one of its services that is called; the same plugin may stand once per service.
         version: An npm range; held against the service's version when ``service_name`` is given, else the plugin's.
+        required: Without it the plugin does not work; an optional one may be missing.
+        reason: Why it is needed, for people.
+        permissions: What the plugin asks to be granted, each ``plugin.{name}.{resource}.{action}``.
     """
 
     plugin_id: PluginId
@@ -130,22 +154,34 @@ class Dependency(WireModel):
 
 
 class EventDeclaration(WireModel):
-    """Events the plugin publishes or hears: a pattern, and the JSON Schema of the payload if there is one."""
+    """Events the plugin publishes or hears.
+
+    Attributes:
+        pattern: Words joined by dots, ``*`` for one word, ``#`` for any number, e.g. ``crm.events.#``.
+        description: When it is published, for people.
+        payload_schema: JSON Schema of the payload.
+    """
 
     pattern: Pattern
     description: str | None = Field(default=None, max_length=1000)
     payload_schema: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
-def _pattern_alone(value: object) -> object:
+def event_entry(value: object) -> object:
+    """A pattern that stands alone is the declaration of that pattern."""
     return {"pattern": value} if isinstance(value, str) else value
 
 
-EventEntry = Annotated[EventDeclaration, BeforeValidator(_pattern_alone)]
+EventEntry = Annotated[EventDeclaration, BeforeValidator(event_entry)]
 
 
 class Events(WireModel):
-    """What the plugin publishes and hears."""
+    """What the plugin publishes and hears.
+
+    Attributes:
+        publishes: Each begins with the plugin's own name.
+        subscribes: Events of any plugin.
+    """
 
     publishes: Many[EventEntry] = ()
     subscribes: Many[EventEntry] = ()
@@ -153,9 +189,23 @@ class Events(WireModel):
 
 def check_access(value: object) -> object:
     """``owner``, ``any`` or a list of plugin ids; `ValueError` says what is wrong."""
-    if value in ("owner", "any") or (isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)):
-        return tuple(check_plugin_id(item) for item in value) if isinstance(value, list | tuple) else value
-    raise ValueError(f"must be 'owner', 'any' or a list of plugin ids, found {describe(value)}")
+    if value in ("owner", "any"):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"must be 'owner', 'any' or a list of plugin ids, found {describe(value)}")  # noqa: TRY004
+    if problems := [found for index, item in enumerate(value) if (found := _access_problem(index, item))]:
+        raise broken(problems)
+    return tuple(value)
+
+
+def _access_problem(index: int, item: object) -> Problem | None:
+    if not isinstance(item, str):
+        return f"{index}", f"must be text, found {describe(item)}"
+    try:
+        check_plugin_id(item)
+    except ValueError as error:
+        return f"{index}", str(error)
+    return None
 
 
 Access = Annotated[Literal["owner", "any"] | tuple[str, ...], BeforeValidator(check_access)]
@@ -165,9 +215,11 @@ class SharedNamespace(WireModel):
     """A namespace of shared data that the plugin owns.
 
     Attributes:
+        namespace: Words joined by dots, the first the plugin's own name, e.g. ``crm.cache``.
         write: Who may write: ``owner``, ``any`` plugin of the tenant, or a list of plugin ids.
         read: Who may read, likewise.
         ttl: Seconds a value lives when its writer says nothing.
+        value_schema: JSON Schema of the values.
     """
 
     namespace: Namespace
@@ -178,7 +230,14 @@ class SharedNamespace(WireModel):
 
 
 class Api(WireModel):
-    """The part of a manifest that the bus acts on; unknown keys are errors here."""
+    """The part of a manifest that the bus acts on; unknown keys are errors here.
+
+    Attributes:
+        services: What the plugin offers.
+        dependencies: What it needs; a service that is not named here cannot be called.
+        events: What it publishes and hears.
+        shared_data: Namespaces of shared data that it owns.
+    """
 
     services: Many[Service] = ()
     dependencies: Many[Dependency] = ()
@@ -187,7 +246,15 @@ class Api(WireModel):
 
 
 class PluginManifest(WireModel):
-    """A plugin's manifest. Keys outside ``api`` that the bus does not know are kept as they are."""
+    """A plugin's manifest. Keys outside ``api`` that the bus does not know are kept as they are.
+
+    Attributes:
+        id: ``plugin-`` and lower-case words joined by single hyphens.
+        name: What people call it.
+        version: Strict semver 2.0.0.
+        description: What it does, for people.
+        api: What it offers, needs, publishes and shares.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -208,16 +275,15 @@ class PluginManifest(WireModel):
             InvalidManifestError: The file cannot be read, is not JSON, or breaks rules; ``.errors`` lists every
                 broken rule with its dotted path.
         """
-        label, document = _read(source)
-        problems: list[tuple[str, str]] = []
+        label, document, problems = read_document(source)
         manifest = None
         try:
             manifest = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems += [found for found in explain(error, cls) if found[0]]
+            problems += explain(error, cls)
         problems += [found for found in broken_rules(document) if found not in problems]
         if manifest is None or problems:
-            raise InvalidManifestError(label, problems)
+            raise InvalidManifestError(label, in_document_order(problems, document))
         return manifest
 
     def service(self, name: str) -> Service | None:
@@ -226,30 +292,6 @@ class PluginManifest(WireModel):
 
     @model_validator(mode="after")
     def _keeps_rules(self) -> Self:
-        for path, message in broken_rules(self.to_json()):
-            raise PydanticCustomError("broken_rule", "{path}: {text}", {"path": path, "text": message})
+        if problems := list(broken_rules(self.to_json())):
+            raise broken(problems)
         return self
-
-
-def _read(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    if isinstance(source, Mapping):
-        return "manifest", dict(source)
-    label = str(source)
-    try:
-        document = json.loads(Path(source).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InvalidManifestError(label, [("", f"cannot be read: {error.strerror or error}")]) from error
-    except UnicodeDecodeError as error:
-        raise InvalidManifestError(label, [("", f"is not UTF-8 text: byte {error.start}")]) from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InvalidManifestError(label, [("", f"is not JSON: {error.msg} at {place}")]) from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidManifestError(label, [("", f"is not JSON: {error}")]) from error
-    if not isinstance(document, dict):
-        raise InvalidManifestError(label, [("", f"must be a JSON object, found {describe(document)}")])
-    return label, document
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON (RFC 8259, 6)")

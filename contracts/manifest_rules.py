@@ -9,63 +9,58 @@ from typing import Any
 
 from contracts.names import PLUGIN_PREFIX, owner_of, short_name
 
+_Object = Mapping[str, Any]
 
-def broken_rules(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield ``(dotted path, message)`` for each rule that spans fields: prefixes, duplicates, self-dependency."""
-    plugin_id = document.get("id")
+
+def broken_rules(document: _Object) -> Iterator[tuple[str, str]]:
+    """Yield ``(dotted path, message)`` for each rule that spans fields; other errors do not hide them.
+
+    Without a proper id, nothing is said about who owns what: the id itself is reported.
+    """
     api = document.get("api")
-    if not isinstance(plugin_id, str) or not isinstance(api, Mapping):
+    if not isinstance(api, Mapping):
         return
-    if not plugin_id.startswith(PLUGIN_PREFIX):
-        return  # without a proper id, who owns a name cannot be judged; the id itself is reported
-    yield from _service_rules(plugin_id, _objects(api, "services"))
-    yield from _dependency_rules(plugin_id, _objects(api, "dependencies"))
-    for index, shared in _objects(api, "sharedData"):
-        namespace = shared.get("namespace")
-        if isinstance(namespace, str) and owner_of(namespace) != plugin_id:
-            mine = short_name(plugin_id)
-            yield (
-                f"api.sharedData.{index}.namespace",
-                f"namespace '{namespace}' must begin with the plugin's own name '{mine}.'",
-            )
-    events = api.get("events")
-    if isinstance(events, Mapping):
-        yield from _event_rules(plugin_id, events)
+    services, dependencies = _objects(api, "services"), _objects(api, "dependencies")
+    shared = _objects(api, "sharedData")
+    for index, service in services:
+        yield from _endpoint_rules(f"api.services.{index}.endpoints", _objects(service, "endpoints"))
+    yield from _doubles("api.services", services, "name", "service")
+    yield from _dependency_rules(dependencies)
+    yield from _doubles("api.sharedData", shared, "namespace", "namespace")
+    plugin_id = document.get("id")
+    if isinstance(plugin_id, str) and plugin_id.startswith(PLUGIN_PREFIX):
+        yield from _ownership(plugin_id, api)
 
 
-def _event_rules(plugin_id: str, events: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    publishes = events.get("publishes")
-    for index, entry in enumerate(publishes if isinstance(publishes, list | tuple) else ()):
-        pattern = entry.get("pattern") if isinstance(entry, Mapping) else entry
-        if isinstance(pattern, str) and owner_of(pattern) != plugin_id:
-            mine = short_name(plugin_id)
-            yield f"api.events.publishes.{index}", f"event '{pattern}' must begin with the plugin's own name '{mine}.'"
+def cache_rule(endpoint: _Object) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an endpoint whose answers may be kept though its method is not GET."""
+    method, metadata = endpoint.get("method"), endpoint.get("metadata")
+    has_ttl = isinstance(metadata, Mapping) and metadata.get("cacheTTL") is not None
+    if has_ttl and isinstance(method, str) and method != "GET":
+        yield "metadata.cacheTTL", f"is for GET only, found {method}"
 
 
-def _objects(parent: Mapping[str, Any], key: str) -> list[tuple[int, Mapping[str, Any]]]:
+def _objects(parent: _Object, key: str) -> list[tuple[int, _Object]]:
     items = parent.get(key)
     if not isinstance(items, list | tuple):
         return []
     return [(index, item) for index, item in enumerate(items) if isinstance(item, Mapping)]
 
 
-def _service_rules(plugin_id: str, services: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+def _doubles(path: str, items: list[tuple[int, _Object]], key: str, kind: str) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
-    for index, service in services:
-        name = service.get("name")
+    for index, item in items:
+        name = item.get(key)
         if isinstance(name, str):
-            if "." in name and owner_of(name) != plugin_id:
-                mine = short_name(plugin_id)
-                yield f"api.services.{index}.name", f"service '{name}' must begin with the plugin's own name '{mine}.'"
             if name in seen:
-                yield f"api.services.{index}.name", f"service '{name}' is listed twice"
+                yield f"{path}.{index}.{key}", f"{kind} '{name}' is listed twice"
             seen.add(name)
-        yield from _endpoint_rules(f"api.services.{index}.endpoints", _objects(service, "endpoints"))
 
 
-def _endpoint_rules(path: str, endpoints: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+def _endpoint_rules(path: str, endpoints: list[tuple[int, _Object]]) -> Iterator[tuple[str, str]]:
     seen: dict[tuple[str, str], str] = {}
     for index, endpoint in endpoints:
+        yield from ((f"{path}.{index}.{place}", message) for place, message in cache_rule(endpoint))
         method, route = endpoint.get("method"), endpoint.get("path")
         if not isinstance(method, str) or not isinstance(route, str):
             continue
@@ -76,14 +71,12 @@ def _endpoint_rules(path: str, endpoints: list[tuple[int, Mapping[str, Any]]]) -
         seen.setdefault(shape, f"{method} {route}")
 
 
-def _dependency_rules(plugin_id: str, dependencies: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+def _dependency_rules(dependencies: list[tuple[int, _Object]]) -> Iterator[tuple[str, str]]:
     seen: set[tuple[str, str | None]] = set()
     for index, dependency in dependencies:
         target, service = dependency.get("pluginId"), dependency.get("serviceName")
         if not isinstance(target, str) or not isinstance(service, str | None):
             continue
-        if target == plugin_id:
-            yield f"api.dependencies.{index}.pluginId", f"plugin '{plugin_id}' cannot depend on itself"
         if service is not None and "." in service and owner_of(service) != target:
             yield (
                 f"api.dependencies.{index}.serviceName",
@@ -93,3 +86,25 @@ def _dependency_rules(plugin_id: str, dependencies: list[tuple[int, Mapping[str,
             what = f"{target} {service}" if service else target
             yield f"api.dependencies.{index}", f"dependency on {what} is listed twice"
         seen.add((target, service))
+
+
+def _ownership(plugin_id: str, api: _Object) -> Iterator[tuple[str, str]]:
+    """What the plugin offers, publishes and shares bears its own name; what it asks for does not."""
+    for index, service in _objects(api, "services"):
+        if isinstance(service.get("name"), str) and "." in service["name"]:
+            yield from _foreign(plugin_id, f"api.services.{index}.name", "service", service["name"])
+    for index, dependency in _objects(api, "dependencies"):
+        if dependency.get("pluginId") == plugin_id:
+            yield f"api.dependencies.{index}.pluginId", f"plugin '{plugin_id}' cannot depend on itself"
+    events = api.get("events")
+    publishes = events.get("publishes") if isinstance(events, Mapping) else None
+    for index, entry in enumerate(publishes if isinstance(publishes, list | tuple) else ()):
+        pattern = entry.get("pattern") if isinstance(entry, Mapping) else entry
+        yield from _foreign(plugin_id, f"api.events.publishes.{index}", "event", pattern)
+    for index, shared in _objects(api, "sharedData"):
+        yield from _foreign(plugin_id, f"api.sharedData.{index}.namespace", "namespace", shared.get("namespace"))
+
+
+def _foreign(plugin_id: str, path: str, kind: str, name: object) -> Iterator[tuple[str, str]]:
+    if isinstance(name, str) and owner_of(name) != plugin_id:
+        yield path, f"{kind} '{name}' must begin with the plugin's own name '{short_name(plugin_id)}.'"

@@ -1,11 +1,12 @@
 """The base of every JSON body: frozen, strict, camelCase on the wire, and its errors as dotted paths."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from contracts.errors import InvalidRequestError, did_you_mean
 from contracts.names import (
@@ -97,16 +98,32 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, s
     found = error.errors(include_url=False)
     places = [item["loc"] for item in found]
     return [
-        (".".join(str(part) for part in item["loc"]), _sentence(item, model))
+        (".".join(str(part) for part in (*item["loc"], *path)), sentence)
         for item in found
         if not (item["type"] == "too_short" and _has_inner(item["loc"], places))
+        for path, sentence in _sentences(item, model)
     ]
+
+
+def broken(problems: Iterable[tuple[str, str]]) -> PydanticCustomError:
+    """What a validator raises that found several rules broken, each at a dotted path below the value it judges."""
+    found = list(problems)
+    text = "; ".join(f"{path}: {message}" for path, message in found)
+    return PydanticCustomError(_BROKEN, "{text}", {"text": text, "problems": found})
+
+
+def _sentences(item: Any, model: type[BaseModel]) -> list[tuple[tuple[str, ...], str]]:
+    if item["type"] == _BROKEN:
+        return [(tuple(filter(None, [path])), message) for path, message in item["ctx"]["problems"]]
+    return [((), _sentence(item, model))]
 
 
 def _has_inner(place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
     """Whether an error lies inside: pydantic drops a bad item and then finds the array too short."""
     return any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
+
+_BROKEN = "broken_rules"
 
 _PLAIN: dict[str, str] = {
     "missing": "is required",
@@ -144,7 +161,7 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
         return str(found["ctx"]["error"])
     limits = _LIMITS.get(kind)
     text = limits(found["ctx"]) if limits else _PLAIN.get(kind, found["msg"])
-    if kind in {"string_too_long", "too_long"}:
+    if kind in {"string_too_long", "too_long", "too_short"}:
         return f"{text}, found {len(found['input'])}"
     return f"{text}, found {describe(found['input'])}"
 

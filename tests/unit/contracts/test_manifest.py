@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import InvalidManifestError
+from contracts.dependencies import PublishManifestRequest
+from contracts.errors import InvalidManifestError, InvalidRequestError
 from contracts.manifest import PluginManifest
 from tests.factories import Json, dependency_json, endpoint_json, make_manifest, manifest_json, service_json
 
@@ -27,6 +28,10 @@ def with_dependency(**overrides: Any) -> Json:
 
 def with_shared(**overrides: Any) -> Json:
     return manifest_json(api={"sharedData": [{"namespace": "crm.cache"} | overrides]})
+
+
+def with_events(*published: Any) -> Json:
+    return manifest_json(api={"events": {"publishes": list(published)}})
 
 
 def errors_of(document: Json) -> list[tuple[str, str]]:
@@ -55,7 +60,16 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("version", "is not semver", manifest_json(version="1.0")),
     ("description", "at most 1000 characters, found 1001", manifest_json(description="d" * 1001)),
     ("api", "must be an object, found an array", manifest_json() | {"api": []}),
+    ("id", "'plugin-' followed by", manifest_json(id="plugin--crm", api={})),
+    ("id", "'plugin-' followed by", manifest_json(id="Plugin-crm", api={})),
+    ("version", "is not semver", manifest_json(version="v1.0.0")),
+    ("version", "is not semver", manifest_json(version="01.0.0")),
+    ("version", "is too long", manifest_json(version="1.0.0-" + "a" * 35)),
+    ("api", "must be an object, found null", manifest_json() | {"api": None}),
     # Services
+    ("api.services.0.name", "exactly one dot", with_service(name="crm.Contacts")),
+    ("api.services.0.name", "is too long", with_service(name="crm." + "c" * 65)),
+    ("api.services.0.description", "at most 1000 characters, found 1001", with_service(description="d" * 1001)),
     ("api.services", "must be an array, found an object", manifest_json(api={"services": {}})),
     ("api.services.0", "must be an object, found text 'crm'", manifest_json(api={"services": ["crm"]})),
     ("api.services.0.name", "exactly one dot", with_service(name="crm")),
@@ -96,7 +110,15 @@ BROKEN: list[tuple[str, str, Json]] = [
     (f"{ENDPOINT}.metadata.cacheTTL", "at least 0, found number -1", with_endpoint(metadata={"cacheTTL": -1})),
     (f"{ENDPOINT}.metadata.cacheTTL", "a number, found text '5'", with_endpoint(metadata={"cacheTTL": "5"})),
     (f"{ENDPOINT}.metadata.cacheTTL", "finite", with_endpoint(metadata={"cacheTTL": float("inf")})),
-    (ENDPOINT, "cacheTTL is for GET only, found POST", with_endpoint(method="POST", metadata={"cacheTTL": 5})),
+    (
+        f"{ENDPOINT}.metadata.cacheTTL",
+        "is for GET only, found POST",
+        with_endpoint(method="POST", metadata={"cacheTTL": 5}),
+    ),
+    (f"{ENDPOINT}.description", "at most 1000 characters, found 1001", with_endpoint(description="d" * 1001)),
+    (f"{ENDPOINT}.path", "at most 500 characters, found 501", with_endpoint(path="/" + "p" * 500)),
+    (f"{ENDPOINT}.path", "segment 'é' is neither", with_endpoint(path="/é")),
+    (f"{ENDPOINT}.response", "must be an object, found text 'object'", with_endpoint(response="object")),
     (f"{ENDPOINT}.request", "must be an object", with_endpoint(request=[])),
     ("api.services.0.metadata.rateLimit", "must be greater than 0", with_service(metadata={"rateLimit": -1})),
     (
@@ -127,7 +149,10 @@ BROKEN: list[tuple[str, str, Json]] = [
         "on plugin-billing billing.invoices is listed twice",
         manifest_json(api={"dependencies": [dependency_json(), dependency_json(version="^2.0.0")]}),
     ),
+    ("api.dependencies.0.version", "at most 200 are allowed", with_dependency(version="1 || " * 60 + "2")),
+    ("api.dependencies.0.version", "is required", manifest_json(api={"dependencies": [{"pluginId": "plugin-b"}]})),
     # Events
+    ("api.events.publishes", "must be an array", manifest_json(api={"events": {"publishes": "crm.events.a"}})),
     (
         "api.events.publishes.0",
         "must begin with the plugin's own name",
@@ -145,7 +170,15 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("api.sharedData.0.namespace", "must begin with the plugin's own name", with_shared(namespace="system.flags")),
     ("api.sharedData.0.namespace", "is not valid", with_shared(namespace="crm.*")),
     ("api.sharedData.0.write", "must be 'owner', 'any' or a list of plugin ids", with_shared(write="nobody")),
-    ("api.sharedData.0.read", PLUGIN_IDS, with_shared(read=["crm"])),
+    ("api.sharedData.0.read.0", PLUGIN_IDS, with_shared(read=["crm"])),
+    ("api.sharedData.0.write.1", "must be text, found number 5", with_shared(write=["plugin-a", 5])),
+    ("api.sharedData.0.write", "a list of plugin ids, found true", with_shared(write=True)),
+    ("api.sharedData.0.schema", "must be an object, found an array", with_shared(schema=[])),
+    (
+        "api.sharedData.1.namespace",
+        "namespace 'crm.cache' is listed twice",
+        manifest_json(api={"sharedData": [{"namespace": "crm.cache"}, {"namespace": "crm.cache", "ttl": 5}]}),
+    ),
     ("api.sharedData.0.ttl", "must be greater than 0", with_shared(ttl=0)),
     ("api.sharedData.0.ttl", "must be a finite number", with_shared(ttl=float("inf"))),
 ]
@@ -167,6 +200,9 @@ def test_a_broken_rule_is_reported_alone_at_its_dotted_path(path: str, message: 
         ("api.events.publish", "publishes", manifest_json(api={"events": {"publish": []}})),
         ("api.services.0.endpoint", "endpoints", with_service(endpoint=[])),
         (f"{ENDPOINT}.metdata", "metadata", with_endpoint(metdata={})),
+        ("api.sharedData.0.namspace", "namespace", with_shared(namspace="x")),
+        ("api.events.publishes.0.patern", "pattern", with_events({"pattern": "crm.a", "patern": "crm.b"})),
+        ("api.dependencies.0.serviceNames", "serviceName", with_dependency(serviceNames=[])),
         ("api.dependencies.0.plugin_id", "pluginId", with_dependency(plugin_id="plugin-crm")),
     ],
 )
@@ -204,6 +240,48 @@ def test_all_errors_are_reported_at_once() -> None:
     ]
 
 
+def test_errors_stand_in_the_order_of_the_document() -> None:
+    document: Json = {
+        "name": "",
+        "api": {
+            "sharedData": [{"namespace": "flags", "raed": "any"}, {"ttl": 0}],
+            "services": [service_json(endpoints=[endpoint_json(), endpoint_json(metdata={}), 7])],
+        },
+        "id": "plugin-crm",
+    }
+
+    assert [path for path, _ in errors_of(document)] == [
+        "name",
+        "api.sharedData.0.namespace",
+        "api.sharedData.0.raed",
+        "api.sharedData.1.ttl",
+        "api.sharedData.1.namespace",
+        "api.services.0.endpoints.1",
+        "api.services.0.endpoints.1.metdata",
+        "api.services.0.endpoints.2",
+        "version",
+    ]
+
+
+def test_wrong_types_and_broken_rules_of_one_endpoint_are_told_together() -> None:
+    endpoint = endpoint_json(method="POST", path="x", metadata={"rateLimit": "many", "cacheTTL": 5}, permisions=[])
+
+    assert [path.removeprefix(f"{ENDPOINT}.") for path, _ in errors_of(with_service(endpoints=[endpoint]))] == [
+        "path",
+        "metadata.rateLimit",
+        "metadata.cacheTTL",
+        "permisions",
+    ]
+
+
+@pytest.mark.parametrize("id", [5, "crm", "plugin-Crm"])
+def test_a_wrong_id_hides_no_duplicates(id: object) -> None:
+    paths = [path for path, _ in errors_of(manifest_json(id=id, api={"services": [service_json(), service_json()]}))]
+
+    assert "id" in paths
+    assert "api.services.1.name" in paths
+
+
 def test_without_a_proper_id_nothing_is_said_about_who_owns_what() -> None:
     assert [path for path, _ in errors_of(manifest_json(id="crm"))] == ["id"]
 
@@ -232,6 +310,14 @@ VALID: list[Json] = [
     with_dependency(serviceName=None),
     manifest_json(api={"dependencies": [dependency_json(), dependency_json(serviceName="billing.taxes")]}),
     manifest_json(api={"events": {"publishes": ["crm.events.#"], "subscribes": [{"pattern": "#", "schema": {}}]}}),
+    manifest_json(id="plugin-" + "x" * 57, api={}),
+    manifest_json(name="n" * 100, version="1.0.0-rc.1+build.5", description="d" * 1000),
+    with_endpoint(metadata={"rateLimit": 1, "cacheTTL": 0.5}),
+    with_endpoint(method="POST", metadata={"cacheTTL": None}),
+    with_service(metadata={"rateLimit": 100, "cacheTTL": 300}, endpoints=[endpoint_json(method="POST")]),
+    with_dependency(version=""),
+    with_dependency(version="v1.2.3 - 2.x || ~> 3", required=False, reason="r" * 500),
+    with_shared(write=[], read="owner"),
     with_shared(write="owner", read=["plugin-analytics"], ttl=0.5, schema={"type": "number"}),
 ]
 
@@ -345,6 +431,23 @@ def test_a_file_that_is_no_json_object_says_where(tmp_path: Path, content: bytes
     assert message in caught.value.errors[0][1]
 
 
+def test_a_key_that_stands_twice_is_told_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.json"
+    path.write_text(
+        '{"id": "plugin-crm", "name": "A", "name": "B", "version": "1", "api": {"events": {}, "events": {}}}'
+    )
+
+    with pytest.raises(InvalidManifestError) as caught:
+        PluginManifest.load(path)
+
+    found = [(path, message.partition(":")[0]) for path, message in caught.value.errors]
+    assert found == [
+        ("name", "the key stands twice here"),
+        ("version", "version '1' is not semver 2.0.0"),
+        ("api.events", "the key stands twice here"),
+    ]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidManifestError, match=r"(?s)plugin\.json has 1 error:.*cannot be read: No such file"):
         PluginManifest.load(tmp_path / "plugin.json")
@@ -353,3 +456,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_manifest_inside_another_body_keeps_its_rules() -> None:
     with pytest.raises(ValueError, match=r"api\.services\.1\.name: service 'crm.contacts' is listed twice"):
         PluginManifest.model_validate(manifest_json(api={"services": [service_json(), service_json()]}))
+
+
+def test_a_manifest_inside_another_body_names_every_broken_rule_by_its_path() -> None:
+    body = {"manifest": manifest_json(api={"services": [service_json(), service_json(), service_json()]})}
+
+    with pytest.raises(InvalidRequestError) as caught:
+        PublishManifestRequest.parse(body)
+
+    paths = [found["path"] for found in caught.value.details["errors"]]
+    assert paths == ["manifest.api.services.1.name", "manifest.api.services.2.name"]
