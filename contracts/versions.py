@@ -14,7 +14,7 @@ LONGEST_VERSION = 40
 LONGEST_RANGE = 200
 
 # The expression that semver.org recommends for 2.0.0 (semver.org, FAQ).
-_SEMVER = re.compile(
+SEMVER = re.compile(
     r"(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)"
     r"(?:-(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
     r"(?P<build>\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?\Z",
@@ -26,14 +26,14 @@ def check_version(value: str) -> str:
     """A strict semver 2.0.0 version of at most 40 characters; `ValueError` says what is wrong."""
     if len(value) > LONGEST_VERSION:
         raise ValueError(f"version '{value[:LONGEST_VERSION]}...' is too long: at most {LONGEST_VERSION} characters")
-    if not _SEMVER.match(value):
+    if not SEMVER.match(value):
         raise ValueError(f"version '{value}' is not semver 2.0.0: expected e.g. '1.4.0' or '2.0.0-beta.1'")
     return value
 
 
 def check_service_version(value: str) -> str:
     """A version without build metadata: two versions that semver calls equal would get two queues."""
-    match = _SEMVER.match(check_version(value))
+    match = SEMVER.match(check_version(value))
     if match and match["build"]:
         raise ValueError(f"version '{value}' carries build metadata, which a service version may not")
     return value
@@ -61,7 +61,7 @@ def satisfies(version: str, range_: str) -> bool:
     >>> satisfies("1.5.0", "^1.2.0"), satisfies("2.0.0-beta.1", ">=1.0.0")
     (True, False)
     """
-    if not _SEMVER.match(version):
+    if not SEMVER.match(version):
         return False
     parsed = _range(range_)
     return parsed is not None and bool(parsed.test(version))
