@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from contracts.errors import CodedError, InvalidRequestError
+from contracts.errors import CodedError, InvalidRequestError, error_from_wire
 from contracts.wire import describe
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -144,6 +144,13 @@ class CallReply:
             status=error.status,
             error={"code": error.code, "message": error.message, "details": error.details},
         )
+
+    def to_error(self) -> CodedError | None:
+        """The coded error that the reply carries, None if a handler answered."""
+        if self.error is None:
+            return None
+        details = self.error.get("details") or {}
+        return error_from_wire(str(self.error["code"]), str(self.error.get("message", "")), details, self.status)
 
     def to_json(self) -> dict[str, Any]:
         """The reply as it crosses the wire."""

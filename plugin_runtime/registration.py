@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Protocol
@@ -10,11 +9,9 @@ from typing import Protocol
 import structlog
 
 from contracts.calls import FIRST_ERROR_STATUS, CallReply, CallRequest
-from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER, decode, encode
 from contracts.errors import (
     CallTimeoutError,
     CodedError,
-    MalformedMessageError,
     MissingQueueError,
     NotConnectedError,
     OutcomeUnknownError,
@@ -24,13 +21,11 @@ from contracts.errors import (
     ServiceUnavailableError,
     TransportError,
     UnconfirmedPublishError,
-    error_from_wire,
 )
 from contracts.names import NO_TENANT
 from contracts.registry import (
     PROTOCOL,
     REGISTRY_SERVICE,
-    SYSTEM_VERSION,
     DeregisterRequest,
     Heartbeat,
     HeartbeatAnswer,
@@ -39,9 +34,9 @@ from contracts.registry import (
 )
 from contracts.topology import Topology
 from plugin_runtime.calls.caller import Caller
-from plugin_runtime.context import new_id
+from plugin_runtime.calls.direct import DirectCalls
 from plugin_runtime.definition import Definition
-from plugin_runtime.transport.base import Delivery, Message, Transport
+from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
 
@@ -94,8 +89,7 @@ def runtime_version() -> str:
 class RemoteRegistrar:
     """Registers with the broker over RabbitMQ.
 
-    The request is published, and its answer consumed, on one channel (direct reply-to), since the instance has no
-    queue of its own yet.
+    It asks by direct reply-to, since the instance has no queue of its own yet.
     """
 
     def __init__(
@@ -108,8 +102,7 @@ class RemoteRegistrar:
         tenants: tuple[str, ...],
         strict: bool,
     ) -> None:
-        self._transport = transport
-        self._topology = topology
+        self._calls = DirectCalls(transport, topology)
         self._instance = instance
         self._request = RegisterRequest(
             protocol=PROTOCOL,
@@ -144,43 +137,10 @@ class RemoteRegistrar:
 
     async def _try(self, timeout: float) -> RegisterAnswer:
         self._may_be_registered = True
-        reply = await self._ask(CallRequest(method="PUT", path="/register", body=self._request.to_json()), timeout)
+        request = CallRequest(method="PUT", path="/register", body=self._request.to_json())
+        reply = await self._calls.ask(REGISTRY_SERVICE, request, timeout=timeout)
         self._may_be_registered = reply.error is None
         return _read(reply)
-
-    async def _ask(self, request: CallRequest, timeout: float) -> CallReply:
-        answered: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-
-        def on_reply(delivery: Delivery) -> None:
-            if not answered.done() and delivery.message.correlation_id == correlation_id:
-                answered.set_result(delivery)
-
-        correlation_id = new_id()
-        key = self._topology.call_key(NO_TENANT, REGISTRY_SERVICE, SYSTEM_VERSION)
-        async with self._transport.direct_caller(on_reply) as direct, asyncio.timeout(timeout):
-            message = self._message(request, correlation_id, timeout)
-            await direct.publish(message, exchange=self._topology.calls, routing_key=key)
-            delivery = await answered
-        try:
-            return CallReply.from_json(decode(delivery.message.body))
-        except MalformedMessageError as error:
-            raise TransportError(f"the broker's answer to {request.path} is malformed: {error}") from error
-
-    def _message(self, request: CallRequest, correlation_id: str, timeout: float) -> Message:
-        return Message(
-            body=encode(request.to_json()),
-            type="call",
-            message_id=new_id(),
-            correlation_id=correlation_id,
-            headers={
-                TENANT_HEADER: NO_TENANT,
-                CALLER_HEADER: self._transport.identity,
-                REQUEST_HEADER: new_id(),
-                BUDGET_HEADER: int(timeout * 1000),
-            },
-            expiration_seconds=timeout,
-            timestamp=int(time.time()),
-        )
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
         """Renew the lease; `CallTimeoutError` while the broker is away."""
@@ -207,7 +167,7 @@ class RemoteRegistrar:
         with suppress(CodedError, TransportError, TimeoutError):
             async with asyncio.timeout(WITHDRAW_SECONDS):
                 while True:
-                    reply = await self._ask(request, WITHDRAW_SECONDS)
+                    reply = await self._calls.ask(REGISTRY_SERVICE, request, timeout=WITHDRAW_SECONDS)
                     if reply.error is None:
                         break
                     await asyncio.sleep(WITHDRAW_PAUSE_SECONDS)
@@ -215,10 +175,8 @@ class RemoteRegistrar:
 
 
 def _read(reply: CallReply) -> RegisterAnswer:
-    if reply.error is not None:
-        raise error_from_wire(
-            str(reply.error["code"]), str(reply.error.get("message")), reply.error.get("details") or {}, reply.status
-        )
+    if (error := reply.to_error()) is not None:
+        raise error
     if reply.status >= FIRST_ERROR_STATUS:
         raise ServiceUnavailableError(f"the broker answered {reply.status}: {reply.data}")
     return RegisterAnswer.parse(reply.data)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from contracts.calls import DEFAULT_TIMEOUT_SECONDS, FIRST_ERROR_STATUS, CallRequest, CallResult, Query, QueryValue
 from contracts.errors import CallTimeoutError, InvalidRequestError, RemoteError
-from plugin_runtime.calls.client import CallClient, Target, timed_out
+from plugin_runtime.calls.client import Target, timed_out
 from plugin_runtime.context import Context, Deadline
 
 QueryInput = Mapping[str, "QueryValue | list[QueryValue] | None"] | Query | None
@@ -22,10 +22,19 @@ class Discovery(Protocol):
         """The target; raises `ServiceNotFoundError` or `VersionMismatchError`."""
 
 
+class Calls(Protocol):
+    """Brings a call to a known service version and its answer back: `CallClient`, or the command line's own."""
+
+    async def call(
+        self, tenant: str, target: Target, request: CallRequest, *, deadline: Deadline, context: Context
+    ) -> CallResult:
+        """Call and wait for the reply; see `CallClient.call` for the errors."""
+
+
 class Caller:
     """Calls services by name."""
 
-    def __init__(self, client: CallClient, discovery: Discovery) -> None:
+    def __init__(self, client: Calls, discovery: Discovery) -> None:
         self._client = client
         self._discovery = discovery
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -44,7 +42,6 @@ from contracts.errors import (
     ServiceNotFoundError,
     ServiceUnavailableError,
     TransportError,
-    error_from_wire,
 )
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
@@ -236,9 +233,8 @@ def timed_out(tenant: str, service: str, request: CallRequest, seconds: float) -
 
 def _result(target: Target, answer: Answer, duration_seconds: float) -> CallResult:
     reply = answer.reply
-    if reply.error is not None:
-        details: Mapping[str, Any] = reply.error.get("details") or {}
-        raise error_from_wire(str(reply.error["code"]), str(reply.error.get("message", "")), details, reply.status)
+    if (error := reply.to_error()) is not None:
+        raise error
     metadata = CallMetadata(
         plugin=target.plugin,
         service=target.service,
