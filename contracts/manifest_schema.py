@@ -56,7 +56,7 @@ _RANGE = r"^[\s<>=~^|v]*([0-9xX*][0-9A-Za-z.*+-]*([\s<>=~^|][\s<>=~^|v-]*|$))*$"
 
 def _ecma(pattern: re.Pattern[str]) -> str:
     r"""A pattern of ours as JSON Schema writes it (ECMA-262): anchored, no ``\Z``, no named group."""
-    return "^" + pattern.pattern.replace(r"\Z", "$").replace("(?P<build>", "(")
+    return "^" + re.sub(r"\(\?P<\w+>", "(", pattern.pattern.replace(r"\Z", "$"))
 
 
 _PLUGIN_ID = {"pattern": f"^plugin-{_WORDS}$", "maxLength": LONGEST_PLUGIN, "examples": ["plugin-crm"]}

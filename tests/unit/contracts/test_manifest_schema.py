@@ -79,7 +79,7 @@ def test_every_range_of_npm_is_taken(range_: str) -> None:
     assert flaws(with_dependency(version=range_)) == []
 
 
-PIECES = ["1", "0", "x", "*", ".", "-", " ", "||", "^", "~", "~>", ">=", "<", "=", "v", "beta", "+5", "1.2.3"]
+PIECES = ["1", "0", "x", "*", ".", "-", " ", "||", "^", "~", "~>", ">=", "<", "=", "v", "beta", "1.2.3+5", "1.2.3"]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
