@@ -163,7 +163,7 @@ async def running_broker(
         now: Seconds since the epoch.
 
     Raises:
-        BrokerLockedError: Another broker runs on this bus.
+        BrokerLockedError: Another broker runs on this bus, or on this store.
         StartError: The store or the address cannot be used.
     """
     database = await Database.open(store)

@@ -18,6 +18,8 @@ import aiosqlite
 import structlog
 
 from broker.storage import schema
+from broker.storage.file import prepare
+from broker.storage.lock import StoreLock
 from contracts.errors import StartError
 
 Row = sqlite3.Row
@@ -94,32 +96,42 @@ class Transaction:
 class Database:
     """The broker's store. Made by `open`, ended by `close`."""
 
-    def __init__(self, connection: aiosqlite.Connection, place: str) -> None:
+    def __init__(self, connection: aiosqlite.Connection, place: str, hold: StoreLock | None = None) -> None:
         self._connection = connection
         self._place = place
+        self._hold = hold
         self._lock = asyncio.Lock()
         self._holder: asyncio.Task[Any] | None = None
 
     @classmethod
     async def open(cls, path: Path | None) -> Self:
-        """Open the store and bring its schema up to date.
+        """Open the store and bring its schema up to date; until `close` nobody else can open it.
 
         Args:
             path: The file, made if it is not there; None for a store in memory that goes with its connection.
 
         Raises:
+            BrokerLockedError: Another broker uses it.
             StartError: The file cannot be opened or is no store, a migration failed (then none of it is kept), or a
                 newer broker wrote it.
         """
-        place = MEMORY if path is None else str(path)
+        if path is None:
+            return await cls._open(MEMORY, None)
+        hold = StoreLock(path)
         try:
-            if path is not None:
-                # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
-                await asyncio.to_thread(_try_out, place)
+            await _to_the_end(asyncio.to_thread(_make_ready, path, hold))
+            return await cls._open(str(path), hold)
+        except BaseException:
+            hold.release()
+            raise
+
+    @classmethod
+    async def _open(cls, place: str, hold: StoreLock | None) -> Self:
+        try:
             connection = await _connect(place)
         except sqlite3.Error as error:
             raise StartError(f"store '{place}' cannot be opened: {error}") from error
-        database = cls(connection, place)
+        database = cls(connection, place, hold)
         try:
             await database._prepare()
         except sqlite3.Error as error:
@@ -131,9 +143,14 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Wait for the transaction under way, then close the connection and end its thread. Idempotent."""
+        """Wait for the transaction under way, close the connection, end its thread, free the store. Idempotent."""
         async with self._turn():
-            await _to_the_end(self._connection.close())
+            try:
+                await _to_the_end(self._connection.close())
+            finally:
+                # Not before: closing writes what is in the WAL back into the store.
+                if self._hold is not None:
+                    self._hold.release()
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Read and write all or nothing.
@@ -235,8 +252,18 @@ async def _connected(connection: aiosqlite.Connection) -> None:
     await connection
 
 
+def _make_ready(path: Path, hold: StoreLock) -> None:
+    hold.take()
+    prepare(path)
+    # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
+    _try_out(str(path))
+
+
 def _try_out(place: str) -> None:
-    sqlite3.connect(place).close()
+    try:
+        sqlite3.connect(place).close()
+    except sqlite3.Error as error:
+        raise StartError(f"store '{place}' cannot be opened: {error}") from error
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

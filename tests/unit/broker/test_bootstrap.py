@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,27 @@ async def test_two_brokers_never_hold_one_lock(transport: MemoryTransport, rival
     async with running_broker(SETTINGS, transport, store=None):
         with pytest.raises(BrokerLockedError, match="stop that one"):
             await rival.take_lock()
+
+
+async def test_two_brokers_never_share_one_store(transport: MemoryTransport, tmp_path: Path) -> None:
+    """Another vhost and another prefix do not help: the rows are the same."""
+    store = tmp_path / "broker.db"
+    elsewhere = MemoryTransport(MemoryVhost(), identity=SYSTEM_PLUGIN, instance="second")
+    settings = BrokerSettings(prefix="other.")
+    async with running_broker(SETTINGS, transport, store=store):
+        with pytest.raises(BrokerLockedError, match=r"broker\.db' is used by another broker \(process \d+ on "):
+            async with running_broker(settings, elsewhere, store=store):
+                pytest.fail("the second one runs")
+
+    async with running_broker(settings, elsewhere, store=store) as broker:
+        assert broker.subjects.data is not None
+
+
+async def test_two_brokers_with_a_store_each_never_share_one_bus(
+    transport: MemoryTransport, vhost: MemoryVhost, tmp_path: Path
+) -> None:
+    second = MemoryTransport(vhost, identity=SYSTEM_PLUGIN, instance="second")
+    async with running_broker(SETTINGS, transport, store=tmp_path / "first.db"):
+        with pytest.raises(BrokerLockedError, match=r"another broker holds queue 'broker\.lock'"):
+            async with running_broker(SETTINGS, second, store=tmp_path / "second.db"):
+                pytest.fail("the second one runs")
