@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import structlog
 
-from contracts.errors import BrokerLockedError, ServiceUnavailableError, TransportError
+from contracts.errors import BrokerLockedError, ServiceUnavailableError, StartError, TransportError
 
 BELIEVED_SECONDS = 4.0
 TAKE_AGAIN_SECONDS = 1.0
@@ -32,10 +32,31 @@ PATIENCE_SECONDS = 1.0
 
 RETRY_AFTER_SECONDS = 2
 
+SHORTEST_HEARTBEAT_SECONDS = 2
+"""RabbitMQ gives up a connection that was silent for two heartbeats, never earlier; the lock is believed for less."""
+
 Ready = Callable[[], Awaitable[None]]
 """Returns once work may be done."""
 
 _log = structlog.get_logger()
+
+
+def check_heartbeat(seconds: int) -> None:
+    """Refuse an AMQP heartbeat with which the lock would promise too much.
+
+    Raises:
+        StartError: RabbitMQ would give the lock away while its former holder still believes in it, or, with 0, never.
+    """
+    if seconds == 0:
+        raise StartError(
+            "heartbeat=0 in PLEXICA_URL turns heartbeats off: RabbitMQ would keep the lock of a broker that is gone "
+            f"for ever; leave it out (10 s), or choose at least {SHORTEST_HEARTBEAT_SECONDS}"
+        )
+    if seconds < SHORTEST_HEARTBEAT_SECONDS:
+        raise StartError(
+            f"heartbeat={seconds} in PLEXICA_URL is too short for the broker, which believes in its lock for "
+            f"{BELIEVED_SECONDS:g} s: leave it out (10 s), or choose at least {SHORTEST_HEARTBEAT_SECONDS}"
+        )
 
 
 async def always() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from broker.bootstrap import running_broker
+from broker.lock import check_heartbeat
 from broker.provisioning import store as queue_store
 from broker.provisioning.provisioner import Provisioner
 from broker.settings import BrokerSettings
@@ -23,7 +24,12 @@ log = structlog.get_logger()
 
 
 def amqp_transport(settings: BrokerSettings, instance: str) -> AmqpTransport:
-    """The broker's connection to RabbitMQ."""
+    """The broker's connection to RabbitMQ.
+
+    Raises:
+        StartError: The address cannot be used, or its heartbeat is too short for the lock.
+    """
+    check_heartbeat(Address.parse(settings.url).heartbeat_seconds)
     return AmqpTransport(settings.url, identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
 
 
@@ -32,7 +38,7 @@ def run_broker(settings: BrokerSettings) -> None:
 
     Raises:
         StartError: It cannot start as it is configured.
-        BrokerLockedError: Another broker runs on this bus.
+        BrokerLockedError: Another broker runs on this bus, or on this store.
     """
     configure_logs(settings.log_format)
 
@@ -57,7 +63,7 @@ async def teardown(settings: BrokerSettings) -> int:
 
     Raises:
         StartError: The store does not exist, so that nobody knows which queues there are.
-        BrokerLockedError: A broker runs on the bus.
+        BrokerLockedError: A broker runs on the bus, or on the store.
     """
     if not settings.store.exists():
         raise StartError(

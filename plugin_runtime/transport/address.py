@@ -10,6 +10,9 @@ from contracts.errors import InvalidUrlError
 HEARTBEAT_SECONDS = 10
 """Short, so that both sides notice a dead connection within half a minute."""
 
+LONGEST_HEARTBEAT_SECONDS = 65534
+"""A short of AMQP 0-9-1 (Connection.Tune); beyond it the client would send none at all, without a word."""
+
 DEFAULT_LOGIN = "guest"
 DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 EXPECTED = "expected e.g. 'amqp://user:password@host:5672/vhost'"
@@ -95,4 +98,8 @@ def _heartbeat(parts: SplitResult) -> int:
     given = parse_qs(parts.query).get("heartbeat", [str(HEARTBEAT_SECONDS)])[-1]
     if not given.isdecimal():
         raise InvalidUrlError(f"heartbeat={given} in '{_shown(parts)}' is not a number of seconds")
+    if len(given) > len(str(LONGEST_HEARTBEAT_SECONDS)) or int(given) > LONGEST_HEARTBEAT_SECONDS:
+        raise InvalidUrlError(
+            f"heartbeat={given[:9]} in '{_shown(parts)}' is too long: at most {LONGEST_HEARTBEAT_SECONDS} seconds"
+        )
     return int(given)

@@ -123,3 +123,38 @@ async def test_a_broker_with_an_unusable_store_says_so(vhost_url: str, tmp_path:
     assert await processes.ended(name) == 1
     assert "nowhere" in processes.log(name)
     assert "Traceback" not in processes.log(name)
+
+
+async def test_a_second_broker_on_one_store_ends_with_a_sentence(processes: Processes, tmp_path: Path) -> None:
+    """It needs no RabbitMQ to know, and the first goes on; once that was killed, the store is free at once."""
+    first = await processes.start("broker")
+    await eventually(lambda: "transport.waiting" in processes.log(first))
+    second = await processes.start("broker", PLEXICA_PREFIX="other.")
+    try:
+        status = await processes.ended(second)
+        await processes.kill(first)
+        third = await processes.start("broker")
+        await eventually(lambda: "transport.waiting" in processes.log(third))
+    finally:
+        await processes.kill_all()
+
+    assert status == 1
+    assert f"store '{tmp_path / 'broker.db'}' is used by another broker (process " in processes.log(second)
+    assert "Traceback" not in processes.log(second)
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+async def test_a_heartbeat_that_would_void_the_lock_ends_with_a_sentence(processes: Processes, seconds: int) -> None:
+    name = await processes.start("broker", PLEXICA_URL=f"{processes.url}?heartbeat={seconds}")
+
+    assert await processes.ended(name) == 1
+    assert f"plexica broker: heartbeat={seconds} in PLEXICA_URL " in processes.log(name)
+    assert "Traceback" not in processes.log(name)
+
+
+async def test_a_store_that_is_a_folder_ends_with_a_sentence(processes: Processes, tmp_path: Path) -> None:
+    name = await processes.start("broker", PLEXICA_STORE=str(tmp_path))
+
+    assert await processes.ended(name) == 1
+    assert f"plexica broker: store '{tmp_path}' is a folder, not a file" in processes.log(name)
+    assert "Traceback" not in processes.log(name)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker import lock as module
-from broker.lock import BELIEVED_SECONDS, GIVE_UP_SECONDS, BrokerLock
-from contracts.errors import BrokerLockedError, NotConnectedError, ServiceUnavailableError
+from broker.lock import BELIEVED_SECONDS, GIVE_UP_SECONDS, SHORTEST_HEARTBEAT_SECONDS, BrokerLock, check_heartbeat
+from contracts.errors import BrokerLockedError, NotConnectedError, ServiceUnavailableError, StartError
 from tests.waiting import eventually
 
 
@@ -140,3 +140,16 @@ async def test_a_lock_that_another_broker_keeps_ends_this_one(bus: Bus) -> None:
 
         with pytest.raises(BrokerLockedError):
             await asyncio.wait_for(keeping, 5)
+
+
+def test_a_heartbeat_that_would_void_the_lock_is_refused() -> None:
+    with pytest.raises(StartError, match=r"^heartbeat=1 in PLEXICA_URL is too short .* choose at least 2$"):
+        check_heartbeat(1)
+    with pytest.raises(StartError, match=r"^heartbeat=0 in PLEXICA_URL turns heartbeats off"):
+        check_heartbeat(0)
+
+
+def test_the_shortest_heartbeat_outlasts_the_belief_in_the_lock() -> None:
+    check_heartbeat(SHORTEST_HEARTBEAT_SECONDS)
+
+    assert 2 * SHORTEST_HEARTBEAT_SECONDS >= BELIEVED_SECONDS

@@ -44,3 +44,9 @@ def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
         Address.parse(url)
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", ["65535", "99999999999"])
+def test_a_heartbeat_that_amqp_cannot_say_is_refused_rather_than_left_out(seconds: str) -> None:
+    with pytest.raises(InvalidUrlError, match=r"is too long: at most 65534 seconds$"):
+        Address.parse(f"amqp://rabbit/?heartbeat={seconds}")
