@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.administration import Administration
+from broker.dependencies.declarations import Declarations
 from broker.dependencies.installations import Installations
 from broker.dependencies.lifecycle import Lifecycle, RemoveData
 from broker.outbox.store import Outbox
+from broker.plugins.removal import Removal
 from broker.plugins.service import Manifests
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
@@ -25,6 +28,8 @@ class Control:
     """Who is there, who needs whom, and what RabbitMQ holds for them."""
 
     manifests: Manifests
+    removal: Removal
+    declarations: Declarations
     lifecycle: Lifecycle
     registry: Registry
     sweeper: Sweeper
@@ -38,6 +43,7 @@ def assemble(
     tenants: Tenants,
     provisioner: Provisioner,
     terms: Terms,
+    administration: Administration,
     now: Callable[[], float],
     remove_data: RemoveData | None = None,
 ) -> Control:
@@ -51,13 +57,12 @@ def assemble(
     announcements = Announcements(outbox)
     catalogue = Catalogue(heard)
     statuses = Statuses(catalogue, announcements)
-    installations = Installations(announcements, statuses)
+    installations = Installations(changes, announcements, statuses)
     lifecycle = Lifecycle(
         database=database,
         changes=changes,
         tenants=tenants,
         installations=installations,
-        announcements=announcements,
         remove_data=remove_data,
     )
     tenants.after_creation(announcements.tenant_created)
@@ -90,9 +95,20 @@ def assemble(
         terms=terms,
         now=now,
     )
-    manifests = Manifests(database=database, changes=changes, installations=installations, announcements=announcements)
+    manifests = Manifests(
+        database=database,
+        changes=changes,
+        installations=installations,
+        announcements=announcements,
+        administration=administration,
+    )
+    declarations = Declarations(
+        database=database, changes=changes, installations=installations, announcements=announcements
+    )
     return Control(
         manifests=manifests,
+        removal=Removal(changes=changes, lifecycle=lifecycle, topology=provisioner.topology),
+        declarations=declarations,
         lifecycle=lifecycle,
         registry=registry,
         sweeper=sweeper,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from broker.administration import Administration
 from broker.control import assemble
 from broker.data import endpoints as data_endpoints
 from broker.data.service import SharedData
@@ -32,6 +33,7 @@ class Subjects:
     ) -> None:
         self.outbox = Outbox(database)
         self._tenants = Tenants(database)
+        self._administration = Administration(operators=frozenset(settings.operators), is_open=settings.auto_install)
         self._control = assemble(
             database=database,
             outbox=self.outbox,
@@ -42,6 +44,7 @@ class Subjects:
                 heartbeat_seconds=settings.heartbeat_seconds,
                 auto_install=settings.auto_install,
             ),
+            administration=self._administration,
             now=now,
             remove_data=self._remove_data,
         )
@@ -50,11 +53,12 @@ class Subjects:
 
     def mount(self, plugin: Plugin) -> None:
         """Let the system plugin answer for every subject."""
-        registry_endpoints.mount(plugin, self._control.registry)
-        tenant_endpoints.mount(plugin, self._tenants)
-        plugin_endpoints.mount(plugin, self._control.manifests)
-        dependency_endpoints.mount(plugin, self._control.lifecycle)
-        data_endpoints.mount(plugin, self.data, self._control.watches)
+        control = self._control
+        registry_endpoints.mount(plugin, control.registry)
+        tenant_endpoints.mount(plugin, self._tenants, self._administration)
+        plugin_endpoints.mount(plugin, control.manifests, control.removal, self._administration)
+        dependency_endpoints.mount(plugin, control.declarations, control.lifecycle, self._administration)
+        data_endpoints.mount(plugin, self.data, control.watches)
 
     async def _remove_data(self, transaction: Transaction, tenant: str, plugin_id: str) -> None:
         await self.data.remove_written_by(transaction, tenant, plugin_id)

@@ -90,11 +90,18 @@ class UpgradeRequest(WireModel):
 
 
 class Installation(WireModel):
-    """A plugin at a version in a tenant."""
+    """A plugin at a version in a tenant.
+
+    Attributes:
+        superseded: Another version took its place; it lingers until nobody needs it.
+        overridden: The reasons for which it was refused before ``force`` put it.
+    """
 
     tenant: TenantId
     plugin_id: PluginId
     version: Version
+    superseded: bool = False
+    overridden: Many[str] = ()
 
 
 class InstallationList(WireModel):
@@ -110,7 +117,7 @@ class Upgrade(WireModel):
         replaced: The versions it supersedes, lowest first.
         lingering: Those of them that stay bound: a range needs them, or nobody serves the new version yet. They go
             by themselves once neither is so.
-        broken: With ``force``: the requirements of others that the new version does not meet.
+        broken: With ``force``: the requirements of others that the new version does not meet, in resolve's words.
     """
 
     installation: Installation

@@ -200,13 +200,23 @@ class DependencyAnnouncement(WireModel):
 
 
 class PluginAnnouncement(WireModel):
-    """On ``{tenant}.plugin.{installed,uninstalled,upgraded}.{plugin}``."""
+    """On ``{tenant}.plugin.{installed,uninstalled,upgraded}.{plugin}``.
+
+    Attributes:
+        remaining: Every version of the plugin that is installed in the tenant after the change, lowest first: a
+            superseded version that lingers is ``uninstalled`` later than its successor is put.
+        forced: The change was refused and then made by force.
+        reasons: Why it was refused.
+    """
 
     change: Literal["installed", "uninstalled", "upgraded"]
     revision: int
     tenant: TenantId
     plugin_id: PluginId
     version: Version
+    remaining: Many[Version] = ()
+    forced: bool = False
+    reasons: Many[str] = ()
 
 
 class TenantAnnouncement(WireModel):

@@ -99,7 +99,7 @@ class Installations:
         if announcement.plugin_id != self._manifest.id:
             return
         tenant, is_here = announcement.tenant, announcement.change != "uninstalled"
-        (self._hearing.add if is_here else self._hearing.discard)(tenant)
+        (self._hearing.add if is_here or announcement.remaining else self._hearing.discard)(tenant)
         if announcement.version == self._manifest.version:
             (self._serving.add if is_here else self._serving.discard)(tenant)
 

@@ -16,9 +16,13 @@ from contracts.dependencies import (
     KnownPlugin,
     PluginList,
     PublishManifestRequest,
+    RemovedPlugin,
     Resolution,
     TenantList,
     UninstallRequest,
+    Upgrade,
+    UpgradeRequest,
+    WhatIf,
 )
 from contracts.manifest import Dependency, PluginManifest
 from contracts.names import NO_TENANT
@@ -133,24 +137,54 @@ class DependencyClient:
         """Whether no installed plugin requires it, and who does."""
         return CanUninstall.parse(await self._ask("GET", f"/can-uninstall/{_segment(plugin)}"))
 
-    async def install(self, plugin: str, version: str = "*") -> Installation:
-        """Install the highest known version in the range; installing again is no error.
+    async def install(self, plugin: str, version: str = "*", *, force: bool = False) -> Installation:
+        """Install the highest known version in the range: beside other majors, in place of its own.
+
+        Installing again is no error. What it supersedes stays in reach until nobody needs it any more.
+
+        Args:
+            plugin: Its id.
+            version: An npm range.
+            force: Install it in spite of what would refuse it; that is recorded and announced.
 
         Raises:
-            UnresolvableError: Dependencies are not met; the message is resolve's, details carry the whole answer.
-            PluginNotFoundError: The broker knows no such plugin, or no version in the range.
+            UnresolvableError: Dependencies are not met, or installed plugins would lose one; the message is resolve's,
+                details carry the whole answer.
+            PluginNotFoundError: The broker knows no such plugin.
+            VersionMismatchError: The broker knows no version in the range.
+            PermissionDeniedError: This plugin is no operator.
         """
-        body = InstallRequest.parse({"pluginId": plugin, "version": version})
+        body = InstallRequest.parse({"pluginId": plugin, "version": version, "force": force})
         return Installation.parse(await self._ask("PUT", "/install", body=body))
 
-    async def uninstall(self, plugin: str, *, force: bool = False) -> None:
-        """Take the plugin out of the tenant.
+    async def upgrade(self, plugin: str, version: str = "*", *, force: bool = False) -> Upgrade:
+        """Move an installed plugin to the highest known version in the range, up or down; again is no error.
+
+        It takes the place of every other version in the tenant. Those stay in reach as long as the new one is not
+        served or somebody's range needs them, so that no call is lost; the answer says which do.
 
         Raises:
-            StillRequiredError: Installed plugins require it, and ``force`` is not given.
+            PluginNotFoundError: The plugin is not installed in the tenant, or the broker knows none such.
+            CodedError: As `install`.
         """
-        body = UninstallRequest.parse({"pluginId": plugin, "force": force})
-        await self._ask("POST", "/uninstall", body=body)
+        body = UpgradeRequest.parse({"pluginId": plugin, "version": version, "force": force})
+        return Upgrade.parse(await self._ask("PUT", "/upgrade", body=body))
+
+    async def uninstall(self, plugin: str, *, force: bool = False, remove_data: bool = False) -> list[Installation]:
+        """Take every version of the plugin out of the tenant and return them; none when none is there.
+
+        Args:
+            plugin: Its id.
+            force: Even from under plugins that require it; that is recorded and announced.
+            remove_data: Remove the shared data that it wrote last, too.
+
+        Raises:
+            StillRequiredError: Installed plugins require it; details: ``blockedBy``.
+            PluginNotFoundError: The broker knows no such plugin.
+            PermissionDeniedError: This plugin is no operator.
+        """
+        body = UninstallRequest.parse({"pluginId": plugin, "force": force, "removeData": remove_data})
+        return list(InstallationList.parse(await self._ask("POST", "/uninstall", body=body)).installations)
 
     async def installations(self) -> list[Installation]:
         """What is installed in the tenant, sorted by plugin and version."""
@@ -185,6 +219,45 @@ class PlatformClient:
         """Make a plugin version known before any instance of it runs."""
         body = PublishManifestRequest(manifest=manifest)
         await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "PUT", "/plugins", body=body)
+
+    async def manifest(self, plugin: str, version: str = "*") -> PluginManifest:
+        """The manifest of the highest known version in the range.
+
+        Raises:
+            PluginNotFoundError: The broker knows no such plugin.
+            VersionMismatchError: The broker knows no version in the range.
+        """
+        path, query = f"/manifests/{_segment(plugin)}", {"version": version}
+        answer = await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", path, query=query)
+        return PluginManifest.parse(answer)
+
+    async def remove_plugin(self, plugin: str, *, version: str | None = None, force: bool = False) -> RemovedPlugin:
+        """Have the broker forget a plugin, or one version of it, with the queues and dead letters it left.
+
+        Args:
+            plugin: Its id.
+            version: That version only; all of them when None.
+            force: Uninstall it from every tenant first.
+
+        Raises:
+            StillRequiredError: Instances of it run (stop them first, also with ``force``), or it is installed; details:
+                ``blockedBy``.
+            PluginNotFoundError: The broker knows no such plugin, or no such version.
+            PermissionDeniedError: This plugin is no operator.
+        """
+        path, query = f"/plugins/{_segment(plugin)}", {"version": version, "force": force}
+        return RemovedPlugin.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "DELETE", path, query=query))
+
+    async def what_if(self, plugin: str, version: str = "*") -> WhatIf:
+        """What an upgrade to the highest known version in the range would do in each tenant; changes nothing.
+
+        Raises:
+            PluginNotFoundError: The broker knows no such plugin.
+            VersionMismatchError: The broker knows no version in the range.
+            PermissionDeniedError: This plugin is no operator.
+        """
+        path, query = f"/what-if/{_segment(plugin)}", {"version": version}
+        return WhatIf.parse(await self._caller.ask(NO_TENANT, DEPENDENCIES_SERVICE, "GET", path, query=query))
 
     async def plugins(self) -> list[KnownPlugin]:
         """Every known plugin version, sorted by id, then version."""

@@ -1,5 +1,7 @@
 """The service ``system.dependencies``: checks names, translates, delegates."""
 
+from broker.administration import Administration
+from broker.dependencies.declarations import Declarations
 from broker.dependencies.lifecycle import Lifecycle
 from broker.requests import checked, flag, tenant_of
 from contracts.dependencies import (
@@ -11,56 +13,82 @@ from contracts.dependencies import (
     InstallRequest,
     Resolution,
     UninstallRequest,
+    Upgrade,
+    UpgradeRequest,
+    WhatIf,
 )
 from contracts.names import check_plugin_id
 from contracts.registry import DEPENDENCIES_SERVICE
+from contracts.versions import check_range
 from plugin_runtime import Call, Plugin
 
 
-def mount(plugin: Plugin, lifecycle: Lifecycle) -> None:
+def mount(plugin: Plugin, declarations: Declarations, lifecycle: Lifecycle, administration: Administration) -> None:
     """Let the plugin answer for dependencies and installations."""
-    _mount_dependencies(plugin, lifecycle)
-    _mount_installations(plugin, lifecycle)
+    _mount_dependencies(plugin, declarations, lifecycle)
+    _mount_changes(plugin, lifecycle, administration)
+    _mount_questions(plugin, lifecycle, administration)
 
 
-def _mount_dependencies(plugin: Plugin, lifecycle: Lifecycle) -> None:
+def _mount_dependencies(plugin: Plugin, declarations: Declarations, lifecycle: Lifecycle) -> None:
     service = plugin.service(DEPENDENCIES_SERVICE)
 
     @service.put("/dependencies")
     async def declare(call: Call) -> DependencyList:
-        return await lifecycle.declare(call.caller, DeclareRequest.parse(call.body).dependencies)
+        return await declarations.declare(call.caller, DeclareRequest.parse(call.body).dependencies)
 
     @service.get("/dependencies/:plugin")
     async def dependencies(call: Call, plugin: str) -> DependencyList:
-        return await lifecycle.dependencies(_plugin(plugin), recursive=flag(call.query, "recursive"))
+        return await declarations.dependencies(_plugin(plugin), recursive=flag(call.query, "recursive"))
 
     @service.get("/dependents/:plugin")
     async def dependents(call: Call, plugin: str) -> DependencyList:
-        return await lifecycle.dependents(_plugin(plugin), recursive=flag(call.query, "recursive"))
+        return await declarations.dependents(_plugin(plugin), recursive=flag(call.query, "recursive"))
 
     @service.get("/resolve/:plugin")
     async def resolve(call: Call, plugin: str) -> Resolution:
         return await lifecycle.resolve(tenant_of(call.tenant.id), _plugin(plugin))
 
 
-def _mount_installations(plugin: Plugin, lifecycle: Lifecycle) -> None:
+def _mount_changes(plugin: Plugin, lifecycle: Lifecycle, administration: Administration) -> None:
     service = plugin.service(DEPENDENCIES_SERVICE)
+
+    @service.put("/install")
+    async def install(call: Call) -> Installation:
+        tenant, request = tenant_of(call.tenant.id), InstallRequest.parse(call.body)
+        administration.require(call.caller, f"install {request.plugin_id} in tenant {tenant}")
+        return await lifecycle.install(tenant, request)
+
+    @service.put("/upgrade")
+    async def upgrade(call: Call) -> Upgrade:
+        tenant, request = tenant_of(call.tenant.id), UpgradeRequest.parse(call.body)
+        administration.require(call.caller, f"upgrade {request.plugin_id} in tenant {tenant}")
+        return await lifecycle.upgrade(tenant, request)
+
+    @service.post("/uninstall")
+    async def uninstall(call: Call) -> InstallationList:
+        tenant, request = tenant_of(call.tenant.id), UninstallRequest.parse(call.body)
+        administration.require(call.caller, f"uninstall {request.plugin_id} from tenant {tenant}")
+        return await lifecycle.uninstall(tenant, request)
+
+
+def _mount_questions(plugin: Plugin, lifecycle: Lifecycle, administration: Administration) -> None:
+    service = plugin.service(DEPENDENCIES_SERVICE)
+
+    @service.get("/installations")
+    async def installations(call: Call) -> InstallationList:
+        return await lifecycle.installations(tenant_of(call.tenant.id))
 
     @service.get("/can-uninstall/:plugin")
     async def can_uninstall(call: Call, plugin: str) -> CanUninstall:
         return await lifecycle.can_uninstall(tenant_of(call.tenant.id), _plugin(plugin))
 
-    @service.put("/install")
-    async def install(call: Call) -> Installation:
-        return await lifecycle.install(tenant_of(call.tenant.id), InstallRequest.parse(call.body))
-
-    @service.post("/uninstall")
-    async def uninstall(call: Call) -> InstallationList:
-        return await lifecycle.uninstall(tenant_of(call.tenant.id), UninstallRequest.parse(call.body))
-
-    @service.get("/installations")
-    async def installations(call: Call) -> InstallationList:
-        return await lifecycle.installations(tenant_of(call.tenant.id))
+    @service.get("/what-if/:plugin")
+    async def what_if(call: Call, plugin: str) -> WhatIf:
+        # It tells what is installed in every tenant.
+        administration.require(call.caller, f"ask what an upgrade of {plugin} would do in every tenant")
+        range_ = checked("version", check_range, call.query.get("version", "*"))
+        return await lifecycle.what_if(_plugin(plugin), range_)
 
 
 def _plugin(plugin_id: str) -> str:

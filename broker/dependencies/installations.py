@@ -1,15 +1,21 @@
-"""Installations within a transaction: put, take, and what that does to everybody's requirements."""
+"""Installations within a transaction: put, supersede, take, and what that does to everybody's requirements."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Literal
 
 import structlog
 
 from broker.dependencies import store
-from broker.dependencies.resolver import PluginFacts, major, resolve
+from broker.dependencies.impact import Known, affected
+from broker.dependencies.resolver import Node, PluginFacts, major, resolve
+from broker.dependencies.succession import still_needed
+from broker.provisioning import store as provisioned
+from broker.provisioning.changes import Changes
 from broker.registry.announcements import Announcements
 from broker.registry.statuses import Statuses
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import Installation, Resolution
+from contracts.versions import ordered
 
 _log = structlog.get_logger()
 
@@ -17,60 +23,139 @@ _log = structlog.get_logger()
 class Installations:
     """Changes what is installed; the caller's transaction and topology change around it."""
 
-    def __init__(self, announcements: Announcements, statuses: Statuses) -> None:
+    def __init__(self, changes: Changes, announcements: Announcements, statuses: Statuses) -> None:
+        self._changes = changes
         self._announcements = announcements
         self._statuses = statuses
+        changes.before_applying(self._succeed)
 
-    async def put(self, transaction: Transaction, installation: Installation) -> bool:
-        """Install a version; it replaces the one of its major. False if it was there already."""
-        there = await store.installed_versions(transaction, installation.tenant, installation.plugin_id)
-        if installation.version in there:
-            return False
-        replaced = [version for version in there if major(version) == major(installation.version)]
-        await store.install(transaction, installation)
-        change = "upgraded" if replaced else "installed"
-        await self._announcements.plugin(transaction, "upgraded" if replaced else "installed", installation)
-        _log.info(f"plugin.{change}", **installation.model_dump())
-        return True
+    async def put(
+        self, transaction: Transaction, installation: Installation, *, alone: bool = False
+    ) -> tuple[str, ...] | None:
+        """Install a version, which supersedes the others of its major, or, if it stands alone, of its plugin.
 
-    async def take(self, transaction: Transaction, installation: Installation) -> None:
-        """Remove an installation."""
-        await store.uninstall(transaction, installation)
-        await self._announcements.plugin(transaction, "uninstalled", installation)
-        _log.info("plugin.uninstalled", **installation.model_dump())
-
-    async def reassess(self, transaction: Transaction, tenants: Iterable[str]) -> set[str]:
-        """Resolve everything installed in these tenants anew, and announce each service that this changes.
+        Announced as ``upgraded`` where it supersedes anything, otherwise as ``installed``, with what ``force``
+        overrode. What is superseded lingers: see `settle`.
 
         Returns:
-            The plugins whose reasons to be DEGRADED changed.
+            The versions that it supersedes, lowest first; None where nothing had to be changed.
         """
-        known = await store.known_facts(transaction)
-        changed: set[str] = set()
-        for tenant in sorted(set(tenants)):
-            before = await store.unmet_in(transaction, tenant)
-            after = await self._unmet(transaction, tenant, known)
-            for node in sorted(before.keys() | after.keys()):
-                if before.get(node) != after.get(node):
-                    await store.write_unmet(transaction, tenant, node, after.get(node, ()))
-                    changed.add(node[0])
-        await self._statuses.settle(transaction, changed)
-        return changed
+        there = await store.installations_of(transaction, installation.plugin_id, installation.tenant)
+        current = [item for item in there if not item.superseded]
+        rivals = [item for item in current if alone or major(item.version) == major(installation.version)]
+        replaced = tuple(item.version for item in rivals if item.version != installation.version)
+        if not replaced and any(item.version == installation.version for item in current):
+            return None
+        for item in rivals:
+            if item.version != installation.version:
+                await store.supersede(transaction, item)
+        await store.install(transaction, installation)
+        change: Literal["installed", "upgraded"] = "upgraded" if replaced else "installed"
+        remaining = ordered({installation.version, *(item.version for item in there)})
+        reasons = installation.overridden
+        await self._announcements.plugin(transaction, change, installation, remaining=remaining, reasons=reasons)
+        log = _log.warning if reasons else _log.info
+        log(f"plugin.{change}", **_words(installation), replaced=replaced, overridden=reasons)
+        return replaced
 
-    async def _unmet(
-        self, source: Source, tenant: str, known: dict[tuple[str, str], PluginFacts]
-    ) -> dict[tuple[str, str], store.Reasons]:
-        installed = [known[item.plugin_id, item.version] for item in await store.installations(source, tenant)]
-        found = {
-            facts.node: resolve(facts.id, known=known.values(), installed=installed, version=facts.version).errors
-            for facts in installed
-            if facts.dependencies
-        }
-        return {node: errors for node, errors in found.items() if errors}
+    async def take(
+        self, transaction: Transaction, installation: Installation, *, overridden: Iterable[str] = ()
+    ) -> None:
+        """Remove an installation, and, with the plugin's last one in the tenant, what its instances follow there."""
+        reasons = tuple(overridden)
+        await store.uninstall(transaction, installation)
+        left = await store.installations_of(transaction, installation.plugin_id, installation.tenant)
+        if not left:
+            await provisioned.remove_watches_in(transaction, installation.tenant, installation.plugin_id)
+        remaining = [item.version for item in left]
+        await self._announcements.plugin(transaction, "uninstalled", installation, remaining=remaining, reasons=reasons)
+        log = _log.warning if reasons else _log.info
+        log("plugin.uninstalled", **_words(installation), remaining=remaining, overridden=reasons)
+
+    async def settle(self, transaction: Transaction, tenants: Collection[str]) -> None:
+        """Take out of these tenants what was superseded and is needed no more; see `broker.dependencies.succession`.
+
+        Within a topology change, which it widens. Changes of plugins settle by themselves wherever those plugins are
+        installed: registrations, declarations, lost leases. Only a tenant that a plugin has just left must be named.
+        """
+        await self._take_needless(transaction, await store.tenants_with_superseded(transaction, tenants=tenants))
+
+    async def _succeed(self, transaction: Transaction, plugins: Collection[str]) -> None:
+        await self._take_needless(transaction, await store.tenants_with_superseded(transaction, plugins=plugins))
+
+    async def _take_needless(self, transaction: Transaction, tenants: Collection[str]) -> None:
+        if not tenants:
+            return
+        known = await store.known_facts(transaction)
+        life = await store.life_of_superseded(transaction)
+        touched: dict[str, set[str]] = {}
+        for tenant, there in (await store.installations_in(transaction, tenants)).items():
+            superseded = {node_of(item) for item in there if item.superseded}
+            needed = still_needed([known[node_of(item)] for item in there], superseded, life)
+            for item in there:
+                if item.superseded and node_of(item) not in needed:
+                    await self._changes.widen(transaction, item.plugin_id)
+                    await self.take(transaction, item)
+                    touched.setdefault(tenant, set()).add(item.plugin_id)
+        await self.reassess(transaction, touched, set().union(*touched.values()), known=known)
+
+    async def reassess(
+        self, transaction: Transaction, tenants: Iterable[str], changed: Collection[str], *, known: Known | None = None
+    ) -> None:
+        """Resolve in these tenants whatever a change of plugins can affect, and announce each service it alters.
+
+        Args:
+            transaction: That of the change.
+            tenants: Where to look.
+            changed: The plugins that were installed, uninstalled, published or declared anew.
+            known: Every plugin version, if it was read already.
+        """
+        places = sorted(set(tenants))
+        if not places:
+            return
+        known = await store.known_facts(transaction) if known is None else known
+        reach = affected(known.values(), changed)
+        there = await store.installations_in(transaction, places)
+        altered: set[str] = set()
+        answers: dict[tuple[Node, ...], dict[Node, store.Reasons]] = {}
+        for tenant in places:
+            nodes = tuple(node_of(item) for item in there.get(tenant, ()))
+            if nodes not in answers:  # most tenants have the same plugins installed
+                answers[nodes] = _unmet([known[node] for node in nodes], known, reach)
+            altered |= await self._write_unmet(transaction, tenant, answers[nodes], reach)
+        await self._statuses.settle(transaction, altered)
+
+    async def _write_unmet(
+        self, transaction: Transaction, tenant: str, after: dict[Node, store.Reasons], reach: Collection[str]
+    ) -> set[str]:
+        before = await store.unmet_in(transaction, tenant)
+        changed = {node for node in before.keys() | after.keys() if node[0] in reach}
+        changed = {node for node in changed if before.get(node) != after.get(node)}
+        for node in sorted(changed):
+            await store.write_unmet(transaction, tenant, node, after.get(node, ()))
+        return {node[0] for node in changed}
+
+
+def node_of(installation: Installation) -> Node:
+    """Id and version."""
+    return installation.plugin_id, installation.version
+
+
+def _words(installation: Installation) -> dict[str, str]:
+    return {"tenant": installation.tenant, "plugin": installation.plugin_id, "version": installation.version}
+
+
+def _unmet(installed: list[PluginFacts], known: Known, reach: Collection[str]) -> dict[Node, store.Reasons]:
+    found = {
+        facts.node: resolve(facts.id, known=known.values(), installed=installed, version=facts.version).errors
+        for facts in installed
+        if facts.dependencies and facts.id in reach
+    }
+    return {node: errors for node, errors in found.items() if errors}
 
 
 async def resolve_in(source: Source, tenant: str, plugin_id: str, version: str | None = None) -> Resolution:
     """Resolve a plugin against what is installed in a tenant; `PluginNotFoundError` if nobody knows it."""
     known = await store.known_facts(source)
-    installed = [known[item.plugin_id, item.version] for item in await store.installations(source, tenant)]
+    installed = [known[node_of(item)] for item in await store.installations(source, tenant)]
     return resolve(plugin_id, known=known.values(), installed=installed, version=version)

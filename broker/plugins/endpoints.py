@@ -1,12 +1,19 @@
 """The service ``system.plugins``: what plugins the broker knows."""
 
+from broker.administration import Administration
+from broker.plugins.removal import Removal
 from broker.plugins.service import Manifests
-from contracts.dependencies import KnownPlugin, PluginList, PublishManifestRequest
+from broker.requests import checked, flag
+from contracts.calls import Query
+from contracts.dependencies import KnownPlugin, PluginList, PublishManifestRequest, RemovedPlugin
+from contracts.manifest import PluginManifest
+from contracts.names import check_plugin_id
 from contracts.registry import PLUGINS_SERVICE
+from contracts.versions import check_range, check_version
 from plugin_runtime import Call, Plugin
 
 
-def mount(plugin: Plugin, manifests: Manifests) -> None:
+def mount(plugin: Plugin, manifests: Manifests, removal: Removal, administration: Administration) -> None:
     """Let the plugin answer for manifests."""
     service = plugin.service(PLUGINS_SERVICE)
 
@@ -18,3 +25,21 @@ def mount(plugin: Plugin, manifests: Manifests) -> None:
     async def list_plugins(call: Call) -> PluginList:
         del call
         return await manifests.list()
+
+    @service.delete("/plugins/:id")
+    async def remove_plugin(call: Call, id: str) -> RemovedPlugin:  # noqa: A002 - the path's word
+        plugin_id = _plugin(id)
+        administration.require(call.caller, f"remove {plugin_id}")
+        return await removal.remove(plugin_id, version=_version(call.query), force=flag(call.query, "force"))
+
+    @service.get("/manifests/:id")
+    async def manifest(call: Call, id: str) -> PluginManifest:  # noqa: A002 - the path's word
+        return await manifests.manifest(_plugin(id), checked("version", check_range, call.query.get("version", "*")))
+
+
+def _plugin(plugin_id: str) -> str:
+    return checked("id", check_plugin_id, plugin_id)
+
+
+def _version(query: Query) -> str | None:
+    return checked("version", check_version, query["version"]) if "version" in query else None

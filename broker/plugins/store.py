@@ -21,6 +21,11 @@ PUBLISH = """
 INSERT INTO plugins (id, version, name, manifest) VALUES (:id, :version, :name, :manifest)
 ON CONFLICT (id, version) DO UPDATE SET name = excluded.name, manifest = excluded.manifest
 """
+REMOVE = "DELETE FROM plugins WHERE id = :id AND version = :version"
+REMOVE_STATUSES = """
+DELETE FROM service_statuses WHERE NOT EXISTS (
+    SELECT 1 FROM services WHERE services.name = service_statuses.name AND services.version = service_statuses.version)
+"""
 OTHER_OWNER = "SELECT plugin_id FROM services WHERE name = :name AND plugin_id <> :plugin_id LIMIT 1"
 CLEAR_SERVICES = "DELETE FROM services WHERE plugin_id = :id AND plugin_version = :version"
 CLEAR_NAMESPACES = "DELETE FROM shared_namespaces WHERE plugin_id = :id AND plugin_version = :version"
@@ -131,10 +136,21 @@ async def versions(source: Source, plugin_id: str) -> list[str]:
     Raises:
         PluginNotFoundError: None is known.
     """
-    found = ordered(row["version"] for row in await source.rows(VERSIONS, {"id": plugin_id}))
+    found = await known_versions(source, plugin_id)
     if not found:
         raise await unknown_plugin(source, plugin_id)
     return found
+
+
+async def known_versions(source: Source, plugin_id: str) -> list[str]:
+    """The known versions of a plugin, lowest first; none for one that nobody knows."""
+    return ordered(row["version"] for row in await source.rows(VERSIONS, {"id": plugin_id}))
+
+
+async def remove(transaction: Transaction, plugin_id: str, version: str) -> None:
+    """Forget a plugin version with what it offers, owns and asks for; it must be neither installed nor registered."""
+    await transaction.execute(REMOVE, {"id": plugin_id, "version": version})
+    await transaction.execute(REMOVE_STATUSES)
 
 
 async def unknown_plugin(source: Source, plugin_id: str) -> PluginNotFoundError:

@@ -7,6 +7,7 @@ installed, registered and alive decides; nobody keeps a list of bindings.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from broker.dependencies.resolver import major
 from broker.registry.rules import ServiceKey
 from contracts.registry import Subscription
 from contracts.topology import Binding, Queue, Topology
@@ -21,6 +22,7 @@ class PluginState:
         offers: What each plugin version offers.
         alive: The service versions that an instance within its lease serves.
         instances: The instances within their lease and their majors.
+        registered: The plugin versions of which an instance is registered, late ones too: it may come back.
         subscriptions: What each major hears.
         watches: Triples of instance, tenant and pattern.
     """
@@ -30,21 +32,48 @@ class PluginState:
     offers: Mapping[str, tuple[ServiceKey, ...]] = field(default_factory=dict)
     alive: frozenset[ServiceKey] = frozenset()
     instances: Mapping[str, int] = field(default_factory=dict)
+    registered: frozenset[str] = frozenset()
     subscriptions: Mapping[int, tuple[Subscription, ...]] = field(default_factory=dict)
     watches: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """The versions that are installed anywhere, or of which an instance is registered."""
+        return self.registered.union(version for _, version in self.installations)
+
+
+@dataclass(frozen=True, slots=True)
+class LastingQueue:
+    """A queue that outlives instances.
+
+    Attributes:
+        subscription: Whose events it holds, if any; otherwise it holds calls.
+    """
+
+    name: str
+    subscription: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The queues and bindings of a plugin."""
+    """The queues and bindings of a plugin.
+
+    Attributes:
+        lasting: The queues that must not be deleted, declared or not: somebody who is away counts on them.
+    """
 
     queues: frozenset[Queue] = frozenset()
     bindings: frozenset[Binding] = frozenset()
+    lasting: frozenset[LastingQueue] = frozenset()
 
 
 def plan(topology: Topology, state: PluginState) -> Plan:
     """The queues and bindings that a plugin should have now."""
-    return Plan(frozenset(_queues(topology, state)), frozenset(_bindings(topology, state)))
+    return Plan(
+        frozenset(_queues(topology, state)),
+        frozenset(_bindings(topology, state)),
+        frozenset(_lasting(topology, state)),
+    )
 
 
 def subscription_binding(
@@ -71,6 +100,16 @@ def _queues(topology: Topology, state: PluginState) -> Iterator[Queue]:
         yield topology.dead_queue(state.plugin)
 
 
+def _lasting(topology: Topology, state: PluginState) -> Iterator[LastingQueue]:
+    """Nothing lasts of a plugin that is installed nowhere and of which no instance is registered."""
+    for version in state.versions:
+        for name, service_version in state.offers.get(version, ()):
+            yield LastingQueue(topology.call_queue(name, service_version).name)
+    for subscription in _durable(state):
+        for queue in topology.subscription_queues(state.plugin, subscription.name):
+            yield LastingQueue(queue.name, subscription.name)
+
+
 def _bindings(topology: Topology, state: PluginState) -> Iterator[Binding]:
     for instance in state.instances:
         yield from topology.instance_bindings(state.plugin, instance)
@@ -82,23 +121,25 @@ def _bindings(topology: Topology, state: PluginState) -> Iterator[Binding]:
         for name, service_version in state.offers.get(version, ()):
             if (name, service_version) in state.alive:
                 yield topology.call_binding(tenant, name, service_version)
-        yield from _heard_in(topology, state, tenant, int(version.partition(".")[0]))
+        yield from _heard_in(topology, state, tenant, major(version))
     for instance, tenant, pattern in state.watches:
         if instance in state.instances:
             queue = topology.instance_queue(state.plugin, instance).name
             yield Binding(queue, topology.data, topology.tenant_key(tenant, pattern))
 
 
-def _heard_in(topology: Topology, state: PluginState, tenant: str, major: int) -> Iterator[Binding]:
-    for subscription in state.subscriptions.get(major, ()):
+def _heard_in(topology: Topology, state: PluginState, tenant: str, heard: int) -> Iterator[Binding]:
+    for subscription in state.subscriptions.get(heard, ()):
         if not subscription.broadcast:
             yield subscription_binding(topology, state.plugin, None, tenant, subscription)
             continue
         for instance, its_major in state.instances.items():
-            if its_major == major:
+            if its_major == heard:
                 yield subscription_binding(topology, state.plugin, instance, tenant, subscription)
 
 
 def _durable(state: PluginState) -> Iterator[Subscription]:
-    for subscriptions in state.subscriptions.values():
-        yield from (subscription for subscription in subscriptions if not subscription.broadcast)
+    for its_major in {major(version) for version in state.versions}:
+        for subscription in state.subscriptions.get(its_major, ()):
+            if not subscription.broadcast:
+                yield subscription

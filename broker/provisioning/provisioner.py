@@ -1,13 +1,20 @@
 """The one hand on RabbitMQ's topology: declares, binds and unbinds what plans say. Everything is idempotent."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import structlog
 
 from broker.provisioning.plan import Plan
 from contracts.errors import BrokerLockedError, LockedQueueError, MissingQueueError
 from contracts.topology import Binding, Queue, Topology
-from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.base import QueueDepth, Transport
+
+AT_ONCE = 8
+"""How many queues or bindings are made at once: RabbitMQ does eight in about half the time that it takes one by one."""
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -54,12 +61,14 @@ class Provisioner:
                 await self._transport.bind(binding)
 
     async def declare(self, queues: Iterable[Queue]) -> None:
-        """Declare queues, in the order of their names."""
-        for queue in sorted(queues, key=lambda item: item.name):
-            if queue not in self._declared:
-                await self._transport.declare_queue(queue)
-                if queue.kind == "quorum":
-                    self._declared.add(queue)
+        """Declare queues."""
+        new = sorted((queue for queue in queues if queue not in self._declared), key=lambda queue: queue.name)
+        await _for_all(new, self._declare)
+
+    async def _declare(self, queue: Queue) -> None:
+        await self._transport.declare_queue(queue)
+        if queue.kind == "quorum":
+            self._declared.add(queue)
 
     async def apply(self, plan: Plan) -> None:
         """Declare and bind everything that a plan holds."""
@@ -70,13 +79,15 @@ class Provisioner:
 
         Queues are never deleted here: what waits in them may still be wanted. Ways back from a delay and to the dead
         letters stay for the same reason; an instance's own bindings go with its queue.
+
+        Raises:
+            TransportError: The first that came; what was under way beside it is over, the rest is left undone.
         """
         await self.declare(after.queues - before.queues)
-        for binding in sorted(after.bindings - before.bindings):
-            await self._transport.bind(binding)
-        for binding in sorted(before.bindings - after.bindings):
-            if binding.exchange in (self.topology.calls, self.topology.events, self.topology.data):
-                await self._unbind(binding)
+        await _for_all(sorted(after.bindings - before.bindings), self._transport.bind)
+        business = (self.topology.calls, self.topology.events, self.topology.data)
+        past = [binding for binding in before.bindings - after.bindings if binding.exchange in business]
+        await _for_all(sorted(past), self._unbind)
 
     async def purge_calls(self, service: str, version: str) -> None:
         """Drop the calls that wait for a service version nobody serves: their callers have been told."""
@@ -86,6 +97,15 @@ class Provisioner:
         except MissingQueueError:
             return
         _log.info("queue.purged", queue=queue, dropped=dropped)
+
+    async def depth(self, name: str) -> QueueDepth:
+        """How many messages and consumers a queue has; `MissingQueueError` if there is no such queue."""
+        return await self._transport.depth(name)
+
+    async def delete(self, name: str) -> None:
+        """Delete a queue with its messages and bindings; one that is not there is no error."""
+        await self._transport.delete_queue(name)
+        self._declared = {queue for queue in self._declared if queue.name != name}
 
     async def remove_instance(self, plugin: str, instance: str) -> None:
         """Delete the queues of an instance that is gone."""
@@ -116,3 +136,22 @@ class Provisioner:
             await self._transport.unbind(binding)
         except MissingQueueError:
             _log.debug("binding.gone_with_its_queue", queue=binding.queue)
+
+
+async def _for_all(items: Iterable[T], operation: Callable[[T], Awaitable[None]]) -> None:
+    """Run an operation for each item, in order, at most `AT_ONCE` at a time; the first error ends it and is raised."""
+    waiting = iter(items)
+
+    async def work() -> None:
+        for item in waiting:
+            try:
+                await operation(item)
+            except BaseException:
+                for _ in waiting:  # the others begin nothing more
+                    pass
+                raise
+
+    ended = await asyncio.gather(*(work() for _ in range(AT_ONCE)), return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error

@@ -68,15 +68,21 @@ class Announcements:
         transaction: Transaction,
         change: Literal["installed", "uninstalled", "upgraded"],
         installation: Installation,
+        *,
+        remaining: Iterable[str] = (),
+        reasons: Iterable[str] = (),
     ) -> None:
-        """Announce an installation, in its tenant."""
-        tenant, plugin_id = installation.tenant, installation.plugin_id
+        """Announce an installation, in its tenant: what is installed then, and what ``force`` overrode."""
+        tenant, plugin_id, overridden = installation.tenant, installation.plugin_id, tuple(reasons)
         body = PluginAnnouncement(
             change=change,
             revision=await store.next_revision(transaction),
             tenant=tenant,
             plugin_id=plugin_id,
             version=installation.version,
+            remaining=tuple(remaining),
+            forced=bool(overridden),
+            reasons=overridden,
         )
         await self._add(
             transaction, plugin_announcement(tenant, change, plugin_id), f"plugin.{change}", body, tenant=tenant

@@ -79,7 +79,7 @@ class Registration:
         await _write_instance(transaction, request, taken_back, now)
         if is_new:
             touched |= set(await dependencies.tenants_of(transaction, manifest.id))
-        await self._installations.reassess(transaction, touched)
+        await self._installations.reassess(transaction, touched, [manifest.id])
         if request.strict:
             for tenant in await dependencies.tenants_of(transaction, manifest.id, manifest.version):
                 refuse_unresolved(await resolve_in(transaction, tenant, manifest.id, manifest.version))
@@ -143,14 +143,14 @@ class Registration:
                 _log.warning("registration.older_than_installed", plugin=plugin, version=version, tenant=tenant)
                 continue
             installation = Installation(tenant=tenant, plugin_id=plugin, version=version)
-            if await self._installations.put(transaction, installation):
+            if await self._installations.put(transaction, installation) is not None:
                 touched.add(tenant)
         return touched
 
     async def _is_outdated(self, source: Source, tenant: str, plugin: str, version: str) -> bool:
         """Whether a higher version of the same major is installed and runs: a rolling upgrade is not taken back."""
         running = {item.plugin_version for item in await store.instances(source, plugin) if item.state != "UNAVAILABLE"}
-        there = await dependencies.installed_versions(source, tenant, plugin)
+        there = await dependencies.current_versions(source, tenant, plugin)
         rivals = [other for other in there if major(other) == major(version) and other in running]
         return any(ordered([version, other])[-1] != version for other in rivals)
 

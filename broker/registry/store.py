@@ -167,6 +167,11 @@ async def write_subscriptions(
         await transaction.execute(SUBSCRIBE, {**key, **row})
 
 
+async def remove_subscriptions(transaction: Transaction, plugin: str, gone: int) -> None:
+    """Forget what a plugin's major hears."""
+    await transaction.execute(CLEAR_SUBSCRIPTIONS, {"plugin": plugin, "major": gone})
+
+
 async def status(source: Source, service: ServiceKey) -> ServiceStatus | None:
     """The status that was announced last, or None."""
     row = await source.row(STATUS, {"name": service[0], "version": service[1]})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.administration import Administration
 from broker.requests import checked, flag
 from broker.tenants.store import Tenants
 from contracts.dependencies import CreateTenantRequest, TenantList
@@ -10,13 +11,14 @@ from contracts.registry import TENANTS_SERVICE
 from plugin_runtime import Call, Plugin
 
 
-def mount(plugin: Plugin, tenants: Tenants) -> None:
+def mount(plugin: Plugin, tenants: Tenants, administration: Administration) -> None:
     """Let the plugin answer for tenants."""
     service = plugin.service(TENANTS_SERVICE)
 
     @service.put("/tenants")
     async def create_tenant(call: Call) -> dict[str, Any]:
         request = CreateTenantRequest.parse(call.body)
+        administration.require(call.caller, f"create tenant {request.id}")
         created = await tenants.create(request.id)
         return {"id": request.id, "created": created}
 
@@ -27,5 +29,7 @@ def mount(plugin: Plugin, tenants: Tenants) -> None:
 
     @service.delete("/tenants/:id")
     async def remove_tenant(call: Call, id: str) -> dict[str, Any]:  # noqa: A002 - the path's word
-        await tenants.remove(checked("id", check_tenant, id), force=flag(call.query, "force"))
+        tenant = checked("id", check_tenant, id)
+        administration.require(call.caller, f"remove tenant {tenant}")
+        await tenants.remove(tenant, force=flag(call.query, "force"))
         return {"id": id, "removed": True}

@@ -15,6 +15,8 @@ INSTALLED = "SELECT plugin_id, version FROM installations WHERE tenant = :tenant
 # In this order: what refers to the tenant goes before it. Revisions of its data stay (see migration 0002).
 REMOVE = (
     "DELETE FROM shared_values WHERE tenant = :tenant",
+    "DELETE FROM watches WHERE tenant = :tenant",
+    "DELETE FROM unmet WHERE tenant = :tenant",
     "DELETE FROM installations WHERE tenant = :tenant",
     "DELETE FROM tenants WHERE id = :tenant",
 )

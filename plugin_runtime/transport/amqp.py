@@ -2,7 +2,7 @@
 
 Two connections, so that a memory or disk alarm, which stops publishers, does not stop consumers::
 
-    {plugin}/{instance}/publish   one channel to publish, one to declare and bind, one for each direct caller
+    {plugin}/{instance}/publish   one channel to publish, up to eight to declare and bind, one for each direct caller
     {plugin}/{instance}/consume   one channel for each consumer
 """
 
@@ -26,6 +26,8 @@ from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, OnDe
 from plugin_runtime.transport.connection import ReopeningChannel, SupervisedConnection
 
 CONTROL_TIMEOUT_SECONDS = 30.0
+CONTROL_CHANNELS = 8
+"""A channel does one control operation after the other; so many bindings are made at once."""
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -52,8 +54,9 @@ class AmqpTransport:
         self._publish_connection = self._connection("publish")
         self._consume_connection = self._connection("consume")
         self._publisher = Publisher(ReopeningChannel(self._publish_connection, publishes=True).ready)
-        self._control = ReopeningChannel(self._publish_connection, publishes=False)
-        self._control_turn = asyncio.Lock()
+        # Opened when they are needed; the one given back last is taken first, so that mostly there is one.
+        self._controls = [ReopeningChannel(self._publish_connection, publishes=False) for _ in range(CONTROL_CHANNELS)]
+        self._control_turn = asyncio.Semaphore(CONTROL_CHANNELS)
         self._consumers: set[AmqpConsumer] = set()
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -210,14 +213,17 @@ class AmqpTransport:
         return message.app_id if self._insecure or self._address.is_loopback else None
 
     async def _ask(self, operation: Callable[[Channel], Awaitable[T]]) -> T:
-        """Run one operation on the control channel, which an error closes and the next operation opens again."""
+        """Run one operation on a free control channel, which an error closes and the next operation opens again."""
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_SECONDS), self._control_turn:
+                control = self._controls.pop()
                 try:
-                    return await operation(await self._control.ready())
+                    return await operation(await control.ready())
                 except BaseException:
-                    self._control.discard()
+                    control.discard()
                     raise
+                finally:
+                    self._controls.append(control)
         except TimeoutError as error:
             raise NotConnectedError(f"RabbitMQ did not answer in {CONTROL_TIMEOUT_SECONDS:g} s") from error
         except asyncio.CancelledError as error:

@@ -6,16 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from broker.administration import Administration
 from broker.control import Control, assemble
 from broker.outbox.store import Outbox
 from broker.provisioning.provisioner import Provisioner
 from broker.registry.registration import Terms
 from broker.storage.database import Database
 from broker.tenants.store import Tenants
-from contracts.dependencies import InstallRequest
+from contracts.dependencies import InstallRequest, UninstallRequest
 from contracts.manifest import PluginManifest
 from contracts.names import SYSTEM_PLUGIN
-from contracts.registry import PROTOCOL, RegisterAnswer, RegisterRequest, Subscription
+from contracts.registry import PROTOCOL, DeregisterRequest, RegisterAnswer, RegisterRequest, Subscription
 from contracts.topology import Topology
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
@@ -67,17 +68,25 @@ class Plane:
         for item in manifests:
             await self.control.manifests.publish(item, caller=item.id)
 
-    async def install(self, *plugins: str, tenant: str = "acme-corp", force: bool = False) -> None:
+    async def install(self, *plugins: str, tenant: str = "acme-corp", range_: str = "*", force: bool = False) -> None:
         await self.tenants.create(tenant)
         for plugin in plugins:
-            await self.control.lifecycle.install(tenant, InstallRequest(plugin_id=plugin, force=force))
+            wanted = InstallRequest(plugin_id=plugin, version=range_, force=force)
+            await self.control.lifecycle.install(tenant, wanted)
+
+    async def uninstall(self, plugin: str, *, tenant: str = "acme-corp", **fields: bool) -> list[str]:
+        wanted = UninstallRequest(plugin_id=plugin, **fields)
+        return [item.version for item in (await self.control.lifecycle.uninstall(tenant, wanted)).installations]
+
+    async def deregister(self, plugin: str, instance: str) -> None:
+        await self.control.registry.deregister(plugin, DeregisterRequest(instance_id=instance))
 
     async def register(self, item: PluginManifest, instance: str = "one", **fields: Any) -> RegisterAnswer:
         return await self.control.registry.register(item.id, request(item, instance, **fields))
 
 
 @asynccontextmanager
-async def control_plane(*, auto_install: bool = False) -> AsyncIterator[Plane]:
+async def control_plane(*, auto_install: bool = False, operators: tuple[str, ...] = ()) -> AsyncIterator[Plane]:
     database = await Database.open(None)
     vhost, time = MemoryVhost(), Time()
     transport = MemoryTransport(vhost, identity=SYSTEM_PLUGIN)
@@ -92,6 +101,7 @@ async def control_plane(*, auto_install: bool = False) -> AsyncIterator[Plane]:
         tenants=tenants,
         provisioner=provisioner,
         terms=Terms(auto_install=auto_install),
+        administration=Administration(operators=frozenset(operators), is_open=auto_install),
         now=time,
     )
     try:

@@ -93,6 +93,7 @@ async def test_a_version_of_the_same_major_replaces_and_another_major_stands_bes
 
         assert await plane.announced_keys() == [
             "acme-corp.plugin.upgraded.plugin-crm",
+            "acme-corp.plugin.uninstalled.plugin-crm",
             "acme-corp.plugin.installed.plugin-crm",
         ]
         found = await plane.control.lifecycle.installations("acme-corp")
@@ -144,13 +145,17 @@ async def test_uninstalling_unbinds() -> None:
         assert plane.bindings("events") == set()
 
 
-async def test_what_is_not_installed_cannot_be_uninstalled() -> None:
+async def test_uninstalling_what_is_not_installed_changes_nothing_unless_nobody_knows_it() -> None:
     async with control_plane() as plane:
         await plane.publish(CRM)
         await plane.tenants.create("acme-corp")
+        await plane.announced()
+        gone = await plane.control.lifecycle.uninstall("acme-corp", UninstallRequest(plugin_id="plugin-crm"))
 
-        with pytest.raises(PluginNotFoundError, match="not installed in tenant acme-corp"):
-            await uninstall(plane, "plugin-crm")
+        assert gone.installations == ()
+        assert await plane.announced() == []
+        with pytest.raises(PluginNotFoundError, match="did you mean 'plugin-crm'"):
+            await uninstall(plane, "plugin-crn")
 
 
 async def test_only_required_dependents_in_the_tenant_block() -> None:
@@ -170,22 +175,22 @@ async def test_declaring_replaces_the_whole_set_and_is_announced() -> None:
         await plane.publish(CRM, ANALYTICS)
         await plane.announced()
         asked = [Dependency(plugin_id="plugin-shop", version="^1.0.0")]
-        await plane.control.lifecycle.declare("plugin-analytics", asked)
+        await plane.control.declarations.declare("plugin-analytics", asked)
 
-        found = await plane.control.lifecycle.dependencies("plugin-analytics")
+        found = await plane.control.declarations.dependencies("plugin-analytics")
         assert [edge.dependency.plugin_id for edge in found.edges] == ["plugin-shop"]
         assert await plane.announced_keys() == ["_.dependency.declared.plugin-analytics"]
-        await plane.control.lifecycle.declare("plugin-analytics", [])
-        assert (await plane.control.lifecycle.dependencies("plugin-analytics")).edges == ()
+        await plane.control.declarations.declare("plugin-analytics", [])
+        assert (await plane.control.declarations.dependencies("plugin-analytics")).edges == ()
 
 
 async def test_what_was_declared_survives_the_same_manifest() -> None:
     async with control_plane() as plane:
         await plane.publish(ANALYTICS)
-        await plane.control.lifecycle.declare("plugin-analytics", [])
+        await plane.control.declarations.declare("plugin-analytics", [])
         await plane.publish(ANALYTICS)
 
-        assert (await plane.control.lifecycle.dependencies("plugin-analytics")).edges == ()
+        assert (await plane.control.declarations.dependencies("plugin-analytics")).edges == ()
 
 
 async def test_a_plugin_may_not_depend_on_itself() -> None:
@@ -193,24 +198,24 @@ async def test_a_plugin_may_not_depend_on_itself() -> None:
         await plane.publish(CRM)
 
         with pytest.raises(InvalidRequestError, match=r"dependencies\.0\.pluginId: .* itself"):
-            await plane.control.lifecycle.declare("plugin-crm", [Dependency(plugin_id="plugin-crm", version="*")])
+            await plane.control.declarations.declare("plugin-crm", [Dependency(plugin_id="plugin-crm", version="*")])
 
 
 async def test_recursion_ends_on_circles() -> None:
     async with control_plane() as plane:
         await plane.publish(manifest("a", needs=[need("b")]), manifest("b", needs=[need("a")]))
 
-        down = await plane.control.lifecycle.dependencies("plugin-a", recursive=True)
-        up = await plane.control.lifecycle.dependents("plugin-a", recursive=True)
+        down = await plane.control.declarations.dependencies("plugin-a", recursive=True)
+        up = await plane.control.declarations.dependents("plugin-a", recursive=True)
         assert [edge.plugin_id for edge in down.edges] == ["plugin-a", "plugin-b"]
         assert [edge.plugin_id for edge in up.edges] == ["plugin-a", "plugin-b"]
-        assert len((await plane.control.lifecycle.dependents("plugin-a")).edges) == 1
+        assert len((await plane.control.declarations.dependents("plugin-a")).edges) == 1
 
 
 async def test_dependencies_of_an_unknown_plugin_are_not_found() -> None:
     async with control_plane() as plane:
         with pytest.raises(PluginNotFoundError):
-            await plane.control.lifecycle.dependencies("plugin-crm")
+            await plane.control.declarations.dependencies("plugin-crm")
 
 
 async def test_removing_a_tenant_uninstalls_and_unbinds_and_is_announced_last() -> None:
@@ -240,14 +245,14 @@ async def test_a_tenant_is_announced_when_it_is_made_and_only_then() -> None:
 
 
 async def test_only_the_plugin_itself_replaces_its_manifest() -> None:
-    """A deployer makes versions known; what is known of a version, its own plugin says."""
+    """An operator makes versions known; what is known of a version, its own plugin says."""
     other = manifest("crm", services={"deals": "1.0.0"})
-    async with control_plane() as plane:
+    async with control_plane(operators=("plugin-cli",)) as plane:
         manifests = plane.control.manifests
         await manifests.publish(CRM, caller="plugin-cli")
-        await manifests.publish(CRM, caller="plugin-evil")
-        with pytest.raises(PermissionDeniedError, match=r"plugin-evil may not .* plugin-crm@1\.0\.0") as caught:
-            await manifests.publish(other, caller="plugin-evil")
+        await manifests.publish(CRM, caller="plugin-cli")
+        with pytest.raises(PermissionDeniedError, match=r"plugin-cli may not .* plugin-crm@1\.0\.0") as caught:
+            await manifests.publish(other, caller="plugin-cli")
         await manifests.publish(manifest("crm", "1.1.0"), caller="plugin-cli")
         await manifests.publish(other, caller="plugin-crm")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from broker.administration import Administration
 from broker.data import endpoints as data_endpoints
 from broker.storage.database import Database
 from broker.system import system_plugin
@@ -70,7 +71,7 @@ def data(bench: Bench, watches: FakeWatches) -> Ask:
 @pytest.fixture
 def tenant_calls(tenants: Tenants) -> Ask:
     plugin = system_plugin()
-    tenant_endpoints.mount(plugin, tenants)
+    tenant_endpoints.mount(plugin, tenants, Administration(is_open=True))
     plugin.service(TENANTS_SERVICE).check_complete()
     return asking(plugin.service(TENANTS_SERVICE), tenant="_")
 
