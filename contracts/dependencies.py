@@ -3,14 +3,43 @@
 from pydantic import Field
 
 from contracts.manifest import Dependency, PluginManifest
-from contracts.wire import Many, PluginId, TenantId, Version, VersionRange, WireModel
+from contracts.wire import Many, PluginId, ServiceName, TenantId, Version, VersionRange, WireModel
+
+
+class Demand(WireModel):
+    """One plugin asks for another: a step of a chain.
+
+    Attributes:
+        plugin_id: Who asks, at ``version``.
+        target: The plugin asked for; with ``service_name``, ``range`` is held against that service's version.
+    """
+
+    plugin_id: PluginId
+    version: Version
+    target: PluginId
+    service_name: ServiceName | None = None
+    range: VersionRange
+    required: bool = True
 
 
 class Cause(WireModel):
-    """One error of a resolution and the chain of who asks for what, from the plugin resolved to the culprit."""
+    """One error of a resolution: who asks for what, from the plugin resolved to the culprit, and what exists.
+
+    Attributes:
+        chain: The plugin ids of ``steps``: each asker and at last the target. Of a resolution with very many errors
+            the later ones tell their last step only.
+        steps: Who asks whom for which range; those of a circle end where the circle began.
+        constraints: Everything that is asked of the last target by whatever the resolution met, steps included.
+        exists: What there is of the last target, lowest first, e.g. ``plugin-crm@1.5.0 (installed)``,
+            ``plugin-crm@2.0.0 (known)``; where a service is asked for also ``crm.contacts@1.4.0 (of
+            plugin-crm@1.5.0)``. Empty for a circle, and when nobody knows the plugin.
+    """
 
     message: str
     chain: Many[str]
+    steps: Many[Demand] = ()
+    constraints: Many[Demand] = ()
+    exists: Many[str] = ()
 
 
 class Resolution(WireModel):
@@ -20,7 +49,7 @@ class Resolution(WireModel):
         errors: One sentence for each unmet requirement; equal ones are said once.
         warnings: Likewise for optional requirements.
         install_order: Plugin ids, dependencies first, the plugin itself last.
-        causes: For each error, its chain.
+        causes: For each error, the chain of who asks for what and what exists.
     """
 
     plugin_id: PluginId

@@ -7,20 +7,24 @@ order, so that one answer says everything that is to be done.
 Two walks from the plugin find every requirement: the first along required dependencies only, the second along all.
 What only the second finds cannot fail the plugin, so it becomes a warning. Walks go breadth first in ascending order:
 each chain is a shortest one and the same for any order of the input.
+
+Circles are circles of plugin versions: two majors side by side, of which one asks for what asks for the other, are
+none. The install order names plugins, not versions, and each once.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker.dependencies.graph import components, cycles, postorder
+from broker.dependencies.causes import Causes, Edge, Node
+from broker.dependencies.graph import cycles, postorder, without_optional_circles
 from contracts.dependencies import Cause, Resolution
 from contracts.errors import PluginNotFoundError, did_you_mean
 from contracts.manifest import Dependency
-from contracts.versions import highest, ordered, satisfies
+from contracts.versions import highest, ordered
 
-Node = tuple[str, str]
-"""A plugin at a version."""
+MOST_EXISTING = 20
+"""How many versions, and how many services, a cause lists of a plugin: the highest, and whatever is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,6 @@ class Verdict:
 
     target: PluginFacts | None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Edge:
-    asker: Node
-    target: str
-    found: Node | None
-    required: bool
-    problem: str | None
 
 
 def resolve(
@@ -95,18 +90,25 @@ def judge(dependency: Dependency, asker: str, installed: Sequence[PluginFacts]) 
     if not installed:
         verb = "required by" if dependency.required else "optional for"
         return Verdict(None, f"Missing dependency: {dependency.plugin_id} ({verb} {asker})")
+    fitting = best_fit(dependency, installed)
+    if fitting is not None:
+        return Verdict(fitting)
     best = _highest(installed)
-    if dependency.service_name is None:
-        fitting = [facts for facts in installed if satisfies(facts.version, dependency.version)]
-        return Verdict(_highest(fitting)) if fitting else Verdict(best, _mismatch(best.id, best.version, dependency))
     name = dependency.service_name
+    if name is None:
+        return Verdict(best, _mismatch(best.id, best.version, dependency))
     offering = [facts for facts in installed if name in facts.services]
     if not offering:
         return Verdict(best, f"Missing service: {name} is not offered by {best.id}@{best.version} (asked by {asker})")
-    fitting = [facts for facts in offering if satisfies(facts.services[name], dependency.version)]
-    if fitting:
-        return Verdict(_highest(fitting))
     return Verdict(best, _mismatch(name, _highest(offering).services[name], dependency))
+
+
+def best_fit(dependency: Dependency, candidates: Sequence[PluginFacts]) -> PluginFacts | None:
+    """The candidate whose version, or whose service's version, is the highest that satisfies, as discovery has it."""
+    name = dependency.service_name
+    offered = [(facts.version if name is None else facts.services.get(name), facts) for facts in candidates]
+    version = highest((version for version, _ in offered if version is not None), dependency.version)
+    return None if version is None else _highest([facts for found, facts in offered if found == version])
 
 
 def _mismatch(name: str, version: str, dependency: Dependency) -> str:
@@ -152,75 +154,66 @@ class _Walk:
         self._root = root
         self._shelf = shelf
         self._present = present
-        self._edges: dict[Node, list[_Edge]] = {}
+        self._edges: dict[Node, list[Edge]] = {}
         self._facts: dict[Node, PluginFacts] = {root.node: root}
+        self._existing: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._hard = self._reach(required_only=True)
         self._soft = self._reach(required_only=False)
-        self._required = self._graph(required_only=True)
-        self._all = self._graph(required_only=False)
-        self._errors: dict[str, tuple[str, ...]] = {}
+        self._causes = Causes(self._hard, self._asked(), self._exists)
+        self._errors: dict[str, Cause] = {}
         self._warnings: dict[str, None] = {}
 
     def resolution(self) -> Resolution:
         self._judge_edges()
-        self._judge_cycles()
+        self._judge_circles()
         order = self._order()
-        errors = tuple(self._errors)
         return Resolution(
             plugin_id=self._root.id,
-            valid=not errors,
-            errors=errors,
+            valid=not self._errors,
+            errors=tuple(self._errors),
             warnings=tuple(line for line in self._warnings if line not in self._errors),
             install_order=order,
-            causes=tuple(Cause(message=line, chain=self._errors[line]) for line in errors),
+            causes=tuple(self._errors.values()),
         )
 
     # Walking
 
-    def _reach(self, *, required_only: bool) -> dict[Node, Node | None]:
-        """Every node within reach, and from which one it was reached first."""
-        parents: dict[Node, Node | None] = {self._root.node: None}
+    def _reach(self, *, required_only: bool) -> dict[Node, Edge | None]:
+        """Every node within reach, and by which edge it was reached first."""
+        first: dict[Node, Edge | None] = {self._root.node: None}
         queue = deque([self._root.node])
         while queue:
-            node = queue.popleft()
-            for edge in self._edges_of(node):
-                if edge.found is None or edge.found in parents or (required_only and not edge.required):
+            for edge in self._edges_of(queue.popleft()):
+                if edge.found is None or edge.found in first or (required_only and not edge.asked.required):
                     continue
-                parents[edge.found] = node
+                first[edge.found] = edge
                 queue.append(edge.found)
-        return parents
+        return first
 
-    def _edges_of(self, node: Node) -> list[_Edge]:
+    def _edges_of(self, node: Node) -> list[Edge]:
         if node not in self._edges:
-            asked = self._facts[node].dependencies
-            ranked = sorted(asked, key=lambda item: (item.plugin_id, item.service_name or "", item.version))
-            self._edges[node] = [self._edge(node, dependency) for dependency in ranked]
+            self._edges[node] = [self._edge(node, asked) for asked in sorted(self._facts[node].dependencies, key=_rank)]
         return self._edges[node]
 
-    def _edge(self, asker: Node, dependency: Dependency) -> _Edge:
-        verdict = judge(dependency, asker[0], self._present.get(dependency.plugin_id, ()))
-        target = verdict.target or self._on_the_shelf(dependency)
+    def _edge(self, asker: Node, asked: Dependency) -> Edge:
+        verdict = judge(asked, asker[0], self._present.get(asked.plugin_id, ()))
+        target = verdict.target or self._on_the_shelf(asked)
         if target is not None:
             self._facts.setdefault(target.node, target)
-        found = target.node if target else None
-        return _Edge(asker, dependency.plugin_id, found, dependency.required, verdict.problem)
+        return Edge(asker, asked, target.node if target else None, verdict.problem)
 
-    def _on_the_shelf(self, dependency: Dependency) -> PluginFacts | None:
+    def _on_the_shelf(self, asked: Dependency) -> PluginFacts | None:
         """What would be installed for a missing requirement; nothing is installed for an optional one."""
-        if not dependency.required:
+        if not asked.required:
             return None
-        versions = [facts for facts in self._shelf.get(dependency.plugin_id, ()) if _fits(facts, dependency)]
-        return _highest(versions) if versions else None
+        return best_fit(asked, self._shelf.get(asked.plugin_id, ()))
 
-    def _graph(self, *, required_only: bool) -> dict[str, list[str]]:
-        """Plugin ids and whom they ask for, versions left aside."""
-        found: dict[str, set[str]] = {}
+    def _asked(self) -> dict[str, list[Edge]]:
+        found: dict[str, list[Edge]] = {}
         for node in self._soft:
-            targets = found.setdefault(node[0], set())
             for edge in self._edges_of(node):
-                if edge.found is not None and (edge.required or not required_only):
-                    targets.add(edge.target)
-        return {asker: sorted(targets - {asker}) for asker, targets in sorted(found.items())}
+                found.setdefault(edge.target, []).append(edge)
+        return found
 
     # Judging
 
@@ -229,51 +222,78 @@ class _Walk:
             for edge in self._edges_of(node):
                 if edge.problem is None:
                     continue
-                if edge.required and node in self._hard:
-                    self._errors.setdefault(edge.problem, (*self._chain(node), edge.target))
-                else:
+                if not edge.asked.required or node not in self._hard:
                     self._warnings[edge.problem] = None
+                elif edge.problem not in self._errors:
+                    self._errors[edge.problem] = self._causes.of_edge(edge.problem, edge)
 
-    def _judge_cycles(self) -> None:
-        hard = {node[0]: node for node in reversed(self._hard)}
-        for cycle in cycles(self._required):
-            line = f"Circular dependency detected: {' → '.join([*cycle, cycle[0]])}"
-            if all(member in hard for member in cycle):
-                self._errors.setdefault(line, (*self._chain(hard[cycle[0]]), *cycle[1:], cycle[0]))
-            else:
-                self._warnings[line] = None
+    def _judge_circles(self) -> None:
+        """Whatever the plugin requires is within its first walk, so a circle lies in it altogether or not at all."""
+        for circle in self._circles(self._hard):
+            line = _circle(circle)
+            if line not in self._errors:
+                self._errors[line] = self._causes.of_circle(line, circle)
+        for circle in self._circles(node for node in self._soft if node not in self._hard):
+            self._warnings[_circle(circle)] = None
 
-    def _chain(self, node: Node) -> tuple[str, ...]:
-        chain: list[str] = []
-        step: Node | None = node
-        while step is not None:
-            chain.append(step[0])
-            step = self._hard[step]
-        return tuple(reversed(chain))
+    def _circles(self, nodes: Iterable[Node]) -> Iterator[list[Edge]]:
+        edges = {
+            node: {edge.found: edge for edge in reversed(self._edges_of(node)) if edge.found and edge.asked.required}
+            for node in nodes
+        }
+        for circle in cycles({node: sorted(targets) for node, targets in edges.items()}):
+            following = [*circle[1:], circle[0]]
+            yield [edges[node][target] for node, target in zip(circle, following, strict=True)]
+
+    def _exists(self, edge: Edge) -> tuple[str, ...]:
+        key = edge.target, edge.asked.service_name
+        if key not in self._existing:
+            installed = self._present.get(edge.target, [])
+            self._existing[key] = _existing(installed, self._shelf.get(edge.target, []), edge.asked.service_name)
+        return self._existing[key]
 
     # Ordering
 
     def _order(self) -> tuple[str, ...]:
         """Dependencies first; optional edges that would close a circle are left out, each with a warning."""
-        kept = {asker: list(targets) for asker, targets in self._all.items()}
-        for component in components(self._all):
-            members = set(component)
-            inner = {
-                asker: [target for target in self._required.get(asker, ()) if target in members] for asker in component
-            }
-            place = {name: index for index, name in enumerate(postorder(component, inner))}
-            for asker in component:
-                required = set(self._required.get(asker, ()))
-                for target in self._all[asker]:
-                    if target in members and target not in required and place[target] > place[asker]:
-                        kept[asker].remove(target)
-                        line = f"Circular dependency avoided: {asker} → {target} is optional and left out of the order"
-                        self._warnings[line] = None
+        required: dict[str, set[str]] = {}
+        optional: dict[tuple[str, str], None] = {}
+        for node in self._soft:
+            targets = required.setdefault(node[0], set())
+            for edge in self._edges_of(node):
+                if edge.found is None or edge.target == node[0]:
+                    continue
+                if edge.asked.required:
+                    targets.add(edge.target)
+                else:
+                    optional[node[0], edge.target] = None
+        only = [(asker, target) for asker, target in optional if target not in required[asker]]
+        kept, left_out = without_optional_circles({asker: sorted(found) for asker, found in required.items()}, only)
+        for asker, target in left_out:
+            line = f"Circular dependency avoided: {asker} → {target} is optional and left out of the order"
+            self._warnings[line] = None
         return tuple(postorder([self._root.id], kept))
 
 
-def _fits(facts: PluginFacts, dependency: Dependency) -> bool:
-    if dependency.service_name is None:
-        return highest([facts.version], dependency.version) is not None
-    offered = facts.services.get(dependency.service_name)
-    return offered is not None and satisfies(offered, dependency.version)
+def _rank(asked: Dependency) -> tuple[str, str, str]:
+    return asked.plugin_id, asked.service_name or "", asked.version
+
+
+def _circle(edges: Sequence[Edge]) -> str:
+    return f"Circular dependency detected: {' → '.join([*(edge.asker[0] for edge in edges), edges[0].asker[0]])}"
+
+
+def _existing(installed: Sequence[PluginFacts], known: Sequence[PluginFacts], service: str | None) -> tuple[str, ...]:
+    """What there is of a plugin, and of the service asked for; of all its services, where it does not offer that."""
+    there = {facts.version for facts in installed}
+    by_version = {facts.version: facts for facts in [*known, *installed]}
+    versions = ordered(by_version)
+    shown = [version for version in versions if version in there or version in versions[-MOST_EXISTING:]]
+    found: list[str] = []
+    for version in shown:
+        facts = by_version[version]
+        found.append(f"{facts.id}@{version} ({'installed' if version in there else 'known'})")
+        if service is not None:
+            names = [service] if service in facts.services else sorted(facts.services)[:MOST_EXISTING]
+            found += [f"{name}@{facts.services[name]} (of {facts.id}@{version})" for name in names]
+    return tuple(found)

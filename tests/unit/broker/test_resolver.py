@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.dependencies.causes import MOST_STEPS
 from broker.dependencies.graph import MOST_CYCLES, cycles
-from broker.dependencies.resolver import PluginFacts, resolve
+from broker.dependencies.resolver import MOST_EXISTING, PluginFacts, resolve
 from contracts.dependencies import Resolution
 from contracts.errors import PluginNotFoundError
+from contracts.explanations import explained
 from contracts.manifest import Dependency
 
 
@@ -188,6 +190,114 @@ def test_only_the_optional_edge_of_a_circle_is_left_out() -> None:
 
     assert found.valid
     assert found.install_order == ("plugin-c", "plugin-b", "plugin-a")
+
+
+def test_a_cause_tells_every_step_every_constraint_and_what_exists() -> None:
+    old, new = plugin("crm", version="1.5.0"), plugin("crm", version="2.0.0")
+
+    found = of(plugin("a", needs("b"), may("crm")), plugin("b", needs("crm", "^2.0.0")), old, known=(new,))
+
+    assert explained(found.causes[0]) == [
+        "Version mismatch: plugin-crm@1.5.0 does not satisfy ^2.0.0",
+        "  plugin-a@1.0.0 requires plugin-b *",
+        "  plugin-b@1.0.0 requires plugin-crm ^2.0.0",
+        "  also plugin-a@1.0.0 can use plugin-crm *",
+        "  there is plugin-crm@1.5.0 (installed), plugin-crm@2.0.0 (known)",
+    ]
+
+
+def test_a_cause_tells_the_versions_of_the_service_that_is_asked_for() -> None:
+    found = of(plugin("a", needs("crm", "^2.0.0", service="crm.deals")), plugin("crm", deals="1.4.0", contacts="2.0.0"))
+
+    assert explained(found.causes[0])[1:] == [
+        "  plugin-a@1.0.0 requires crm.deals ^2.0.0 of plugin-crm",
+        "  there is plugin-crm@1.0.0 (installed), crm.deals@1.4.0 (of plugin-crm@1.0.0)",
+    ]
+
+
+def test_a_cause_tells_which_services_there_are_instead_of_the_one_asked_for() -> None:
+    found = of(plugin("a", needs("crm", service="crm.dels")), plugin("crm", deals="1.4.0", contacts="2.0.0"))
+
+    assert found.causes[0].exists == (
+        "plugin-crm@1.0.0 (installed)",
+        "crm.contacts@2.0.0 (of plugin-crm@1.0.0)",
+        "crm.deals@1.4.0 (of plugin-crm@1.0.0)",
+    )
+
+
+def test_a_cause_says_when_nothing_is_known() -> None:
+    found = of(plugin("a", needs("gone", "^1.0.0")))
+
+    assert explained(found.causes[0])[1:] == [
+        "  plugin-a@1.0.0 requires plugin-gone ^1.0.0",
+        "  nothing is known of plugin-gone",
+    ]
+
+
+def test_a_cause_of_a_circle_tells_its_steps_and_no_more() -> None:
+    found = of(plugin("x", needs("c")), plugin("c", needs("b", "^1.0.0")), plugin("b", needs("c")))
+
+    assert explained(found.causes[0])[1:] == [
+        "  plugin-x@1.0.0 requires plugin-c *",
+        "  plugin-c@1.0.0 requires plugin-b ^1.0.0",
+        "  plugin-b@1.0.0 requires plugin-c *",
+        "  plugin-c@1.0.0 requires plugin-b ^1.0.0",
+    ]
+
+
+def test_a_cause_lists_a_limited_number_of_versions_and_those_installed_always() -> None:
+    versions = [plugin("crm", version=f"1.{minor}.0") for minor in range(100)]
+
+    found = of(plugin("a", needs("crm", "^2.0.0")), versions[0], known=tuple(versions))
+
+    assert len(found.causes[0].exists) == 1 + MOST_EXISTING
+    assert found.causes[0].exists[0] == "plugin-crm@1.0.0 (installed)"
+    assert found.causes[0].exists[-1] == "plugin-crm@1.99.0 (known)"
+
+
+def test_two_majors_side_by_side_are_no_circle() -> None:
+    old, new = plugin("b"), plugin("b", needs("a"), version="2.0.0")
+
+    found = of(plugin("a", needs("b", "^1.0.0"), needs("c")), plugin("c", needs("b", "^2.0.0")), old, new)
+
+    assert found.errors == ("Circular dependency detected: plugin-a → plugin-c → plugin-b → plugin-a",)
+    assert of(plugin("a", needs("b", "^1.0.0")), old, new).valid
+
+
+def test_another_major_that_only_an_optional_branch_needs_closes_no_circle() -> None:
+    old, new = plugin("b"), plugin("b", needs("a"), version="2.0.0")
+
+    found = of(plugin("a", needs("b", "^1.0.0"), may("c")), plugin("c", needs("b", "^2.0.0")), old, new)
+
+    assert found.valid
+
+
+def test_a_service_range_leads_to_the_highest_version_of_the_service() -> None:
+    one, two = plugin("crm", contacts="1.9.0"), plugin("crm", needs("gone"), version="2.0.0", contacts="1.2.0")
+
+    assert of(plugin("a", needs("crm", "^1.0.0", service="crm.contacts")), one, two).valid
+
+
+def test_a_lone_prerelease_meets_a_star_as_it_does_in_discovery() -> None:
+    assert of(plugin("a", needs("crm")), plugin("crm", version="1.0.0-beta")).valid
+    assert not of(plugin("a", needs("crm", "^1.0.0")), plugin("crm", version="1.0.0-beta")).valid
+
+
+def test_plugins_that_may_use_each_other_stand_in_an_order_that_has_both() -> None:
+    found = of(plugin("a", may("b")), plugin("b", may("c")), plugin("c", may("a")))
+
+    assert found.install_order == ("plugin-c", "plugin-b", "plugin-a")
+    assert found.warnings == ("Circular dependency avoided: plugin-c → plugin-a is optional and left out of the order",)
+
+
+def test_very_many_errors_tell_a_limited_number_of_steps() -> None:
+    chain = [plugin(f"p{i}", *([needs(f"p{i + 1}")] if i < 999 else [])) for i in range(1_000)]
+
+    found = of(chain[0], known=tuple(chain))
+
+    assert len(found.errors) == len(found.causes) == 999
+    assert sum(len(cause.steps) + len(cause.constraints) for cause in found.causes) <= MOST_STEPS + 2 * 999
+    assert found.causes[-1].chain == ("plugin-p998", "plugin-p999")
 
 
 def test_an_unknown_plugin_is_an_error_that_says_what_may_be_meant() -> None:
