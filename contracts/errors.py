@@ -201,7 +201,7 @@ class PermissionDeniedError(CallError):
 
 
 class UndeclaredDependencyError(CallError):
-    """The caller's manifest does not declare the service; details: the ``line`` to add."""
+    """The caller's manifest does not declare the service; details: ``caller``, ``service`` and the ``line`` to add."""
 
     code = "UNDECLARED_DEPENDENCY"
     status = 403

@@ -72,6 +72,8 @@ class ServiceRecord(WireModel):
 
     Attributes:
         id: ``{service}@{version}``.
+        plugin_versions: The versions of the plugin that offer it, lowest first: in a tenant those installed there, in
+            an announcement all that are known.
         instances: How many instances of it hold a lease.
         last_seen_at: Seconds since the epoch when one of them was last heard.
     """
@@ -80,6 +82,7 @@ class ServiceRecord(WireModel):
     plugin_id: PluginId
     service_name: ServiceName
     version: ServiceVersion
+    plugin_versions: Many[Version] = ()
     status: ServiceStatus
     endpoints: Many[Endpoint] = ()
     metadata: Metadata = Metadata()
@@ -111,6 +114,7 @@ class RegisterAnswer(WireModel):
         tenants: Where the plugin is installed at this version: there its calls are answered.
         heard_tenants: Where any version of it is installed: there its subscriptions, which all versions share, hear.
         views: The services it declares as dependencies, for each of those tenants.
+        dependencies: What it declares: its manifest's, unless another instance declared others since.
         revision: The registry's revision; announcements count on from here.
         status: DEGRADED when a required dependency is missing in some tenant.
         reasons: Why, in the resolver's words.
@@ -126,6 +130,7 @@ class RegisterAnswer(WireModel):
     tenants: Many[TenantId]
     heard_tenants: Many[TenantId] = ()
     views: Many[TenantView]
+    dependencies: Many[Dependency] = ()
     revision: int
     status: InstanceStatus = "HEALTHY"
     reasons: Many[str] = ()

@@ -115,13 +115,17 @@ def ordered(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=_rank)
 
 
-def highest(versions: Iterable[str], range_: str = "*") -> str | None:
-    """The highest version in the range, or None. ``*`` admits prereleases too when nothing else is there."""
+def fitting(versions: Iterable[str], range_: str = "*") -> list[str]:
+    """The versions in the range, lowest first. ``*`` admits prereleases too when nothing else is there."""
     ranked = ordered(versions)
-    fitting = [version for version in ranked if satisfies(version, range_)]
-    if fitting:
-        return fitting[-1]
-    return ranked[-1] if ranked and range_.strip() in {"", "*"} else None
+    found = [version for version in ranked if satisfies(version, range_)]
+    return ranked if not found and range_.strip() in {"", "*"} else found
+
+
+def highest(versions: Iterable[str], range_: str = "*") -> str | None:
+    """The highest version in the range, or None; see `fitting`."""
+    found = fitting(versions, range_)
+    return found[-1] if found else None
 
 
 def _rank(version: str) -> tuple[_Precedence, str]:

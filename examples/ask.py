@@ -4,7 +4,18 @@ import asyncio
 
 from plugin_runtime import Plugin, configure_logs
 
-script = Plugin.from_manifest({"id": "plugin-script", "name": "Script", "version": "1.0.0"})
+script = Plugin.from_manifest(
+    {
+        "id": "plugin-script",
+        "name": "Script",
+        "version": "1.0.0",
+        "api": {
+            "dependencies": [
+                {"pluginId": "plugin-crm", "serviceName": "crm.contacts", "version": "^1.0.0", "required": False}
+            ]
+        },
+    }
+)
 
 
 async def main() -> None:

@@ -1,7 +1,7 @@
 """What only this instance hears: announcements of the registry, watched data, broadcasts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from pydantic import ValidationError
@@ -9,8 +9,14 @@ from pydantic import ValidationError
 from contracts.codec import decode
 from contracts.errors import CodedError, MalformedMessageError
 from contracts.events import DataChange
-from contracts.manifest import PluginManifest
-from contracts.registry import ANNOUNCEMENTS, Announcement, PluginAnnouncement, PresenceAnnouncement
+from contracts.manifest import Dependency, PluginManifest
+from contracts.registry import (
+    ANNOUNCEMENTS,
+    Announcement,
+    DependencyAnnouncement,
+    PluginAnnouncement,
+    PresenceAnnouncement,
+)
 from contracts.topology import Topology
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.discovery import RegistryView
@@ -40,6 +46,7 @@ class InstanceQueue:
         events: EventConsumer,
         broadcasts: list[SubscriptionMark],
         on_presence: Callable[[PresenceAnnouncement], None],
+        on_declared: Callable[[Iterable[Dependency]], None],
         on_gap: Callable[[], None],
         announcement_watchers: Watchers[Announcement],
         data_watchers: Watchers[DataChange],
@@ -52,6 +59,7 @@ class InstanceQueue:
         self._events = events
         self._broadcasts = broadcasts
         self._on_presence = on_presence
+        self._on_declared = on_declared
         self._on_gap = on_gap
         self._announcement_watchers = announcement_watchers
         self._data_watchers = data_watchers
@@ -105,6 +113,11 @@ class InstanceQueue:
             self._on_presence(announcement)
         elif isinstance(announcement, PluginAnnouncement):
             self._installations.apply(announcement)
+        elif isinstance(announcement, DependencyAnnouncement) and self._is_mine(announcement):
+            self._on_declared(announcement.dependencies)
+
+    def _is_mine(self, declared: DependencyAnnouncement) -> bool:
+        return (declared.plugin_id, declared.version) == (self._manifest.id, self._manifest.version)
 
     def _change(self, delivery: Delivery) -> None:
         judge_event(delivery, self._topology, myself=self._manifest.id)

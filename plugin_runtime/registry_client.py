@@ -66,7 +66,13 @@ class RegistryClient:
         self._watchers = watchers
 
     async def discover(self, service: str, range_: str | None = None) -> ServiceRecord:
-        """The version that a call would go to; no message is sent for one that is known.
+        """The highest healthy version in a range; no message is sent for a service that is known.
+
+        Anybody may look: unlike a call this needs no declared dependency.
+
+        Args:
+            service: E.g. ``crm.contacts``.
+            range_: An npm range; when None the one that the plugin declares, any version when it declares none.
 
         Raises:
             ServiceNotFoundError: It is not installed in the tenant, or nobody serves it now.
@@ -109,15 +115,21 @@ class RegistryClient:
 class DependencyClient:
     """What depends on what in a tenant, and what is installed there."""
 
-    def __init__(self, caller: Caller, tenant: str, *, context: Context) -> None:
+    def __init__(self, caller: Caller, tenant: str, *, context: Context, discovery: ServiceDiscovery) -> None:
         self._caller = caller
         self._tenant = tenant
         self._context = context
+        self._discovery = discovery
 
     async def declare(self, dependencies: Iterable[Dependency]) -> None:
-        """Replace this plugin's declared dependencies, and announce them; an empty list clears them."""
+        """Replace this plugin's declared dependencies, and announce them; an empty list clears them.
+
+        When this returns, this instance calls what they cover and nothing else; others of the same version follow
+        with the announcement.
+        """
         body = DeclareRequest(dependencies=tuple(dependencies))
         await self._ask("PUT", "/dependencies", body=body)
+        self._discovery.declare(body.dependencies)
 
     async def resolve(self, plugin: str) -> Resolution:
         """Whether the plugin's dependencies are met in the tenant, why not, and in which order to install."""

@@ -124,6 +124,7 @@ class Runner:
             events=self._events,
             broadcasts=[mark for mark in definition.marks if mark.broadcast],
             on_presence=self._client.on_presence,
+            on_declared=self._discovery.declare,
             on_gap=self._lost_track.set,
             announcement_watchers=announcement_watchers,
             data_watchers=data_watchers,
@@ -238,7 +239,8 @@ class Runner:
                     break
                 # Announcements overtook the answer: what it shows is older than what is known.
                 answer = await self._registrar.register()
-            services = [item.service_name for item in self._definition.manifest.api.dependencies if item.service_name]
+            self._discovery.declare(answer.dependencies)
+            services = [item.service_name for item in answer.dependencies if item.service_name]
             self._view.reset(answer.views, services, answer.revision)
             self._installations.replace(answer)
             self.answer = answer

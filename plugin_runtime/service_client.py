@@ -18,11 +18,14 @@ class ServiceClient:
 
     Every method waits for the reply of the callee. Errors, beside those of the callee's own handler:
 
+    * `UndeclaredDependencyError`: this plugin's manifest does not declare it; nothing was sent. The error carries the
+      line to add to ``plugin.json``.
     * `ServiceNotFoundError`: nobody serves it in the tenant; known in milliseconds, nothing was run.
-    * `VersionMismatchError`: it is there, but no installed version is in the range.
+    * `VersionMismatchError`: it is there, but no installed version is in the declared range and in the given one.
     * `OverloadedError`: its queue is full; nothing was run.
     * `EndpointNotFoundError`: it has no such method and path.
     * `CallTimeoutError`: no reply by the deadline; whether the call ran is unknown.
+    * `ServiceUnavailableError`: the callee went away while it ran a GET, PUT or DELETE.
     * `OutcomeUnknownError`: the callee went away while it ran a POST or PATCH.
 
     Cancelling the wait leaves the call running at the callee; its reply is dropped.

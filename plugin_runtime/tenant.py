@@ -55,7 +55,7 @@ class TenantClient:
             discovery=means.discovery,
             watchers=means.announcement_watchers,
         )
-        self.dependencies = DependencyClient(means.caller, tenant, context=context)
+        self.dependencies = DependencyClient(means.caller, tenant, context=context, discovery=means.discovery)
 
     def __repr__(self) -> str:
         return f"<tenant {self.id}>"
@@ -65,7 +65,7 @@ class TenantClient:
 
         Args:
             name: E.g. ``crm.contacts``.
-            version: An npm range; the one this plugin's manifest declares when None.
+            version: An npm range that narrows the one this plugin declares; both hold.
         """
         return ServiceClient(self._means.caller, self.id, name, version=version, context=self._context)
 

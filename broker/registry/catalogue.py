@@ -1,7 +1,6 @@
 """The registry as it is read: services as tenants see them, and as announcements tell them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from broker.registry import store
 from broker.registry.rules import ServiceKey, instance_status, service_status
@@ -33,7 +32,7 @@ class Catalogue:
         for row in rows:
             found.setdefault(row["name"], {}).setdefault(row["version"], []).append(row)
         return [
-            self._record(_newest(found[service][version]), instances.get((service, version), []))
+            self._record(found[service][version], instances.get((service, version), []))
             for service in sorted(found)
             for version in ordered(found[service])
         ]
@@ -79,9 +78,13 @@ class Catalogue:
         if not rows:
             return None
         instances = await store.serving(source, name=service[0], plugin=None)
-        return self._record(_newest(rows), instances.get(service, []))
+        return self._record(rows, instances.get(service, []))
 
-    def _record(self, row: Row, instances: list[Row]) -> ServiceRecord:
+    def _record(self, offers: Iterable[Row], instances: list[Row]) -> ServiceRecord:
+        """Where several plugin versions offer the same service version, the highest one describes it."""
+        by_version: dict[str, Row] = {row["plugin_version"]: row for row in offers}
+        plugin_versions = ordered(by_version)
+        row = by_version[plugin_versions[-1]]
         service = Service.model_validate_json(row["document"])
         statuses = [instance_status(found["state"], is_lacking=bool(found["is_lacking"])) for found in instances]
         heard: list[float] = [self._heard.get(found["id"], found["last_heard"]) for found in instances]
@@ -90,6 +93,7 @@ class Catalogue:
             plugin_id=row["plugin_id"],
             service_name=service.name,
             version=service.version,
+            plugin_versions=tuple(plugin_versions),
             status=service_status(statuses),
             endpoints=service.endpoints,
             metadata=service.metadata,
@@ -97,9 +101,3 @@ class Catalogue:
             instances=sum(1 for status in statuses if status != "UNAVAILABLE"),
             last_seen_at=max(heard, default=None),
         )
-
-
-def _newest(rows: Iterable[Any]) -> Row:
-    """The row of the highest plugin version, where several offer the same service version."""
-    by_version: dict[str, Row] = {row["plugin_version"]: row for row in rows}
-    return by_version[ordered(by_version)[-1]]

@@ -118,6 +118,7 @@ class Registration:
             tenants=tuple(tenants),
             heard_tenants=tuple(await dependencies.tenants_of(source, manifest.id)),
             views=tuple([await self._view(source, tenant, asked, now) for tenant in tenants]),
+            dependencies=asked,
             revision=now,
             status="DEGRADED" if reasons else "HEALTHY",
             reasons=reasons,

@@ -13,6 +13,7 @@ from contracts.registry import TenantView
 from plugin_runtime.calls.caller import NO_CONTEXT, Caller
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.data.watch import Watchers
+from plugin_runtime.declarations import Declarations
 from plugin_runtime.discovery import RegistryView, ServiceDiscovery
 from plugin_runtime.incoming import Refusal, Reply
 from plugin_runtime.plugin import Plugin
@@ -50,11 +51,12 @@ class FakeTenant(TenantClient):
     """
 
     def __init__(self, id: str = "acme-corp", *, plugin: Plugin | None = None) -> None:  # noqa: A002 - the client's word
-        """A tenant as ``plugin`` sees it; without one, any event may be emitted."""
+        """A tenant as ``plugin`` sees it; without one, any service may be called and any event emitted."""
         self.calls: list[MadeCall] = []
         self.events: list[PublishedEvent] = []
-        self._caller = _CannedCaller(self.calls)
         manifest = plugin.manifest if plugin else NOBODY
+        declared = Declarations(manifest.id, manifest.api.dependencies) if plugin else None
+        self._caller = _CannedCaller(self.calls, declared)
         means = Means(
             manifest=manifest,
             instance=INSTANCE,
@@ -81,10 +83,11 @@ class FakeTenant(TenantClient):
 
 
 class _CannedCaller(Caller):
-    """Calls nobody: has the answers that the test gave."""
+    """Calls nobody: has the answers that the test gave; what could not be called is refused as by the bus."""
 
-    def __init__(self, calls: list[MadeCall]) -> None:
+    def __init__(self, calls: list[MadeCall], declared: Declarations | None) -> None:
         self.answers: dict[tuple[str, str, str], Any] = {}
+        self._declared = declared
         self._calls = calls
 
     async def request(
@@ -99,6 +102,8 @@ class _CannedCaller(Caller):
     ) -> CallResult:
         """The answer that was given for service, method and path."""
         del tenant, range_, timeout, context
+        if self._declared is not None and self._declared.of(service) is None:
+            raise self._declared.refusal(service)
         call = MadeCall(
             service=service,
             method=request.method,

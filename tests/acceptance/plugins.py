@@ -15,11 +15,18 @@ def make_plugin(
     service_version: str | None = None,
     needs: tuple[Json, ...] = (),
     shared: tuple[Json, ...] = (),
+    calls: tuple[str, ...] = (),
 ) -> Plugin:
-    """A plugin without handlers; with endpoints such as ``GET /contacts`` it has one service."""
+    """A plugin without handlers; with endpoints such as ``GET /contacts`` it has one service.
+
+    Args:
+        needs: Dependencies as a manifest lists them.
+        calls: Services that it may call at any version, and does not miss while they are away.
+    """
     listed = [dict(zip(("method", "path"), line.split(), strict=True)) for line in endpoints]
     offered = {"name": f"{name}.{service}", "version": service_version or version, "endpoints": listed}
-    api = {"services": [offered] if listed else [], "dependencies": list(needs), "sharedData": list(shared)}
+    asked = [*needs, *(need(called.partition(".")[0], "*", called, required=False) for called in calls)]
+    api = {"services": [offered] if listed else [], "dependencies": asked, "sharedData": list(shared)}
     return Plugin.from_manifest({"id": f"plugin-{name}", "name": name, "version": version, "api": api})
 
 
@@ -32,6 +39,11 @@ def make_crm(answer: Any = "served", *, version: str = "1.0.0", **fields: Any) -
         return answer
 
     return crm
+
+
+def make_caller(*calls: str, name: str = "analytics") -> Plugin:
+    """A plugin that only calls: ``crm.contacts`` unless other services are given."""
+    return make_plugin(name, calls=calls or ("crm.contacts",))
 
 
 def manifest(name: str, version: str = "1.0.0", **fields: Any) -> PluginManifest:

@@ -23,7 +23,7 @@ from contracts.errors import (
 from plugin_runtime import Call, Plugin, Reply
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
-from tests.acceptance.plugins import make_crm, make_plugin, need
+from tests.acceptance.plugins import make_caller, make_crm, make_plugin, need
 from tests.acceptance.world import ACME, GLOBEX, World, call_bytes, reply_of
 from tests.waiting import eventually
 
@@ -66,7 +66,7 @@ def make_echo() -> Plugin:
 async def raw_calls_are_answered(world: World, *calls: dict[str, Any]) -> list[tuple[int, str, str]]:
     """Publish hostile calls, and make sure after each that the service still answers others."""
     await world.connect(make_crm())
-    acme = await world.tenant(make_plugin("marketing"))
+    acme = await world.tenant(make_caller(name="marketing"))
     found = []
     for call in calls:
         answer = reply_of(await world.ask_raw(**{"body": call_bytes(), **call}))
@@ -148,7 +148,7 @@ async def test_500_calls_in_flight_over_one_reply_queue_each_get_their_own_answe
         return call.body
 
     await world.connect(crm)
-    analytics = await world.connect(make_plugin("analytics"))
+    analytics = await world.connect(make_caller())
     contacts = analytics.tenant(ACME).service(SERVICE)
     with world.sent_by(analytics) as sent:
         answers = await asyncio.gather(*(contacts.post("/contacts", body=number) for number in range(500)))
@@ -180,10 +180,10 @@ async def test_data_of_several_plugins_is_gathered_in_parallel(world: World) -> 
 
         plugin.service(f"{name}.items").get("/items")(count)
         await world.connect(plugin)
-    acme = await world.tenant()
-    names = ("crm", "marketing", "billing")
+    services = ("crm.items", "marketing.items", "billing.items")
+    acme = await world.tenant(make_caller(*services))
 
-    assert await asyncio.gather(*(acme.service(f"{name}.items").get("/items") for name in names)) == [4, 2, 7]
+    assert await asyncio.gather(*(acme.service(service).get("/items") for service in services)) == [4, 2, 7]
 
 
 async def test_caller_degrades_gracefully_while_a_plugin_is_away(world: World) -> None:
@@ -199,7 +199,8 @@ async def test_caller_degrades_gracefully_while_a_plugin_is_away(world: World) -
 
 
 async def test_plugin_calls_itself_and_its_callers_in_a_circle(world: World) -> None:
-    crm, billing = make_plugin("crm", "GET /a/:depth"), make_plugin("billing", "GET /b/:depth")
+    crm = make_plugin("crm", "GET /a/:depth", calls=("billing.contacts",))
+    billing = make_plugin("billing", "GET /b/:depth", calls=(SERVICE,))
 
     @crm.service("crm.contacts").get("/a/:depth")
     async def down(call: Call, depth: str) -> Any:
@@ -280,7 +281,7 @@ async def test_handler_is_cancelled_at_the_deadline_of_its_caller(world: World) 
 
 
 async def test_deadline_is_carried_to_nested_calls(world: World) -> None:
-    crm, billing = make_plugin("crm", "GET /contacts"), make_plugin("billing", "GET /left")
+    crm, billing = make_plugin("crm", "GET /contacts", calls=("billing.contacts",)), make_plugin("billing", "GET /left")
 
     @billing.service("billing.contacts").get("/left")
     async def left(call: Call) -> float:
@@ -298,7 +299,7 @@ async def test_deadline_is_carried_to_nested_calls(world: World) -> None:
 
 
 async def test_nested_call_that_hangs_ends_with_the_outer_deadline_and_its_text(world: World) -> None:
-    billing = make_plugin("billing", "GET /contacts")
+    billing = make_plugin("billing", "GET /contacts", calls=(SERVICE,))
 
     @billing.service("billing.contacts").get("/contacts")
     async def nested(call: Call) -> Any:
@@ -306,7 +307,7 @@ async def test_nested_call_that_hangs_ends_with_the_outer_deadline_and_its_text(
 
     await world.connect(make_endless())
     await world.connect(billing)
-    acme = await world.tenant()
+    acme = await world.tenant(make_caller("billing.contacts"))
 
     errors = []
     for number in range(20):  # one by one: whose clock strikes first is a matter of fractions of a millisecond
@@ -370,7 +371,7 @@ async def test_call_to_a_stopped_plugin_fails_at_once(world: World) -> None:
 async def test_unroutable_call_fails_at_once_though_the_caller_believes_in_the_service(world: World) -> None:
     """The caller has missed every announcement: RabbitMQ itself returns the message."""
     crm = await world.connect(make_crm())
-    analytics = await world.connect(make_plugin("analytics"))
+    analytics = await world.connect(make_caller())
     contacts = analytics.tenant(ACME).service(SERVICE)
     await contacts.get("/contacts")
     for consumer in analytics._inward_consumers[1:]:
@@ -429,18 +430,21 @@ async def test_version_range_comes_from_the_manifest(world: World) -> None:
     await world.connect(make_crm("old", version="1.2.0"))
     await world.connect(make_crm("new", version="2.0.0"))
     analytics = make_plugin("analytics", needs=(need("crm", "^1.0.0", SERVICE),))
-    careful, anything = await world.tenant(analytics), await world.tenant(make_plugin("marketing"))
+    careful, anything = await world.tenant(analytics), await world.tenant(make_caller(name="marketing"))
 
     assert await careful.service(SERVICE).get("/contacts") == "old"
     assert await anything.service(SERVICE).get("/contacts") == "new"
 
 
-async def test_explicit_range_beats_the_manifest(world: World) -> None:
-    await world.connect(make_crm("old", version="1.2.0"))
-    await world.connect(make_crm("new", version="2.0.0"))
-    acme = await world.tenant(make_plugin("analytics", needs=(need("crm", "^1.0.0", SERVICE),)))
+async def test_explicit_range_narrows_the_manifest_and_never_widens_it(world: World) -> None:
+    for version in ("1.2.0", "1.5.0", "2.0.0"):
+        await world.connect(make_crm(version, version=version))
+    acme = await world.tenant(make_plugin("analytics", needs=(need("crm", "^1.0.0 || ^2.0.0", SERVICE),)))
 
-    assert await acme.service(SERVICE, "^2.0.0").get("/contacts") == "new"
+    assert await acme.service(SERVICE).get("/contacts") == "2.0.0"
+    assert await acme.service(SERVICE, "^1.0.0").get("/contacts") == "1.5.0"
+    with pytest.raises(VersionMismatchError, match=r"no version in \^1\.0\.0 \|\| \^2\.0\.0 and >=3; installed: "):
+        await acme.service(SERVICE, ">=3").get("/contacts")
 
 
 async def test_range_that_no_installed_version_satisfies_is_a_mismatch(world: World) -> None:
@@ -493,7 +497,7 @@ async def test_two_tenants_never_see_one_another(world: World) -> None:
         books[call.tenant.id].append(call.body)
 
     await world.connect(crm, tenants=[ACME, GLOBEX])
-    analytics = await world.connect(make_plugin("analytics"), tenants=[ACME, GLOBEX])
+    analytics = await world.connect(make_caller(), tenants=[ACME, GLOBEX])
     acme, globex = (analytics.tenant(tenant).service(SERVICE) for tenant in (ACME, GLOBEX))
     await asyncio.gather(acme.post("/contacts", body="John"), globex.post("/contacts", body="Jane"))
 
@@ -511,14 +515,14 @@ async def test_service_of_one_tenant_is_not_found_in_another(world: World) -> No
 async def test_tenants_see_the_versions_installed_for_them(world: World) -> None:
     await world.connect(make_crm("old", version="1.0.0"), tenants=[ACME])
     await world.connect(make_crm("new", version="2.0.0"), tenants=[GLOBEX])
-    analytics = await world.connect(make_plugin("analytics"), tenants=[ACME, GLOBEX])
+    analytics = await world.connect(make_caller(), tenants=[ACME, GLOBEX])
     answers = [await analytics.tenant(tenant).service(SERVICE).get("/contacts") for tenant in (ACME, GLOBEX)]
 
     assert answers == ["old", "new"]
 
 
 async def test_unknown_tenant_is_not_found(world: World) -> None:
-    runner = await world.connect(make_plugin("analytics"))
+    runner = await world.connect(make_caller())
 
     with pytest.raises(TenantNotFoundError, match="Tenant 'nowhere' not found"):
         await runner.tenant("nowhere").service(SERVICE).get("/contacts")
@@ -671,7 +675,7 @@ async def test_reply_of_a_stranger_is_not_believed(world: World) -> None:
         return "true"
 
     await world.connect(crm)
-    analytics = await world.connect(make_plugin("analytics"))
+    analytics = await world.connect(make_caller())
     waiting = asyncio.ensure_future(analytics.tenant(ACME).service(SERVICE).get("/contacts"))
     await eventually(lambda: started)
     (correlation_id,) = analytics._client._pending._waiting
@@ -689,7 +693,7 @@ async def test_reply_of_a_stranger_is_not_believed(world: World) -> None:
 async def test_reply_that_is_nonsense_ends_the_call_at_once(world: World) -> None:
     started: list[Call] = []
     crm = await world.connect(make_endless(started))
-    analytics = await world.connect(make_plugin("analytics"))
+    analytics = await world.connect(make_caller())
     raw = await world.raw("plugin-crm")
     key = world.topology.reply_key("plugin-analytics", analytics.instance)
     for body in (

@@ -9,10 +9,11 @@ from contracts.errors import ServiceNotFoundError, UnresolvableError
 from contracts.manifest import PluginManifest
 from examples import analytics, crm, invoicing, marketing
 from plugin_runtime import Plugin, TenantClient
-from tests.acceptance.plugins import Ears, make_plugin
+from tests.acceptance.plugins import Ears, make_caller, make_plugin
 from tests.acceptance.world import ACME, GLOBEX, World, short, status_is
 from tests.waiting import eventually
 
+SERVICES = ("analytics.reports", "crm.contacts", "crm.deals", "invoicing.invoices", "marketing.campaigns")
 PIPELINE = {
     "count": 4,
     "total": 427_000,
@@ -39,7 +40,7 @@ async def audience(world: World, *, tenant: str = ACME) -> TenantClient:
     """The tenant of a world in which all four run."""
     for plugin in all_four():
         await world.connect(plugin, tenants=[ACME, GLOBEX])
-    return await world.tenant(make_plugin("audience"), tenant=tenant)
+    return await world.tenant(make_caller(*SERVICES, name="audience"), tenant=tenant)
 
 
 async def members(acme: TenantClient) -> list[Any]:
@@ -59,10 +60,7 @@ def joined(acme: TenantClient, name: str) -> Any:
 async def test_all_services_are_healthy(world: World) -> None:
     acme = await audience(world)
 
-    assert [short(found) for found in await acme.registry.list()] == [
-        (name, "1.0.0", "HEALTHY")
-        for name in ("analytics.reports", "crm.contacts", "crm.deals", "invoicing.invoices", "marketing.campaigns")
-    ]
+    assert [short(found) for found in await acme.registry.list()] == [(name, "1.0.0", "HEALTHY") for name in SERVICES]
 
 
 async def test_reports_give_the_figures_of_the_sample_data(world: World) -> None:
@@ -74,9 +72,9 @@ async def test_reports_give_the_figures_of_the_sample_data(world: World) -> None
 
 
 async def test_broker_and_plugins_run_embedded_in_one_process() -> None:
-    plugins = all_four()
-    async with running(*plugins, tenants=[ACME]):
-        reports = plugins[-1].tenant(ACME).service("analytics.reports")
+    plugins, caller = all_four(), make_caller("analytics.reports", name="audience")
+    async with running(*plugins, caller, tenants=[ACME]):
+        reports = caller.tenant(ACME).service("analytics.reports")
 
         assert await reports.get("/reports/pipeline") == PIPELINE
         assert await reports.get("/reports/forecast") == FORECAST
@@ -96,7 +94,7 @@ async def test_new_contact_joins_the_welcome_campaign_once(world: World) -> None
 async def test_contact_created_while_marketing_was_away_joins_when_it_comes_back(world: World) -> None:
     await world.connect(crm.create())
     first = await world.connect(marketing.create())
-    acme = await world.tenant(make_plugin("audience"))
+    acme = await world.tenant(make_caller(*SERVICES, name="audience"))
     await world.stop(first)
     await acme.service("crm.contacts").post("/contacts", body=MARY)
     await world.connect(marketing.create())
@@ -145,7 +143,7 @@ async def test_refusals_of_the_samples_say_what_is_wrong(world: World) -> None:
 async def test_tenants_have_a_book_each(world: World) -> None:
     acme = await audience(world)
     await acme.service("crm.contacts").delete("/contacts/cnt_1")
-    globex = await world.tenant(make_plugin("observer"), tenant=GLOBEX)
+    globex = await world.tenant(make_caller(*SERVICES, name="observer"), tenant=GLOBEX)
 
     assert len(await acme.service("crm.contacts").get("/contacts")) == 3
     assert len(await globex.service("crm.contacts").get("/contacts")) == 4
@@ -154,7 +152,7 @@ async def test_tenants_have_a_book_each(world: World) -> None:
 async def test_stopped_crm_degrades_nobody_but_its_callers_hear_of_it_at_once(world: World) -> None:
     runner = await world.connect(crm.create())
     await world.connect(marketing.create())
-    acme = await world.tenant(make_plugin("audience"))
+    acme = await world.tenant(make_caller(*SERVICES, name="audience"))
     await world.stop(runner)
 
     with pytest.raises(ServiceNotFoundError, match=r"^Service crm\.contacts not found or unavailable"):

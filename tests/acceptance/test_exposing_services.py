@@ -240,7 +240,7 @@ async def test_coded_error_of_a_handler_is_its_fault_and_not_the_bus_speaking(wo
 
 
 async def test_failure_of_a_nested_call_is_told_to_the_outer_caller_as_a_fault(world: World) -> None:
-    crm = make_plugin("crm", "GET /contacts")
+    crm = make_plugin("crm", "GET /contacts", calls=("billing.invoices",))
 
     @crm.service(SERVICE).get("/contacts")
     async def ask_further(call: Call) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from contracts.errors import NotRunningError, OutcomeUnknownError, RemoteError, ServiceNotFoundError
 from contracts.registry import PluginAnnouncement
 from plugin_runtime import Call, Event, Plugin
-from tests.acceptance.plugins import make_crm, make_plugin
+from tests.acceptance.plugins import make_caller, make_crm, make_plugin
 from tests.acceptance.world import World
 from tests.waiting import eventually
 
@@ -33,7 +33,7 @@ async def test_a_handler_that_awaits_something_cancelled_is_answered_as_a_fault(
         await cancelled_from_within()
 
     await world.connect(crm)
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
 
     with pytest.raises(RemoteError, match="CancelledError"):
         await caller.tenant(ACME).service("crm.contacts").get("/contacts", timeout=5)
@@ -103,7 +103,7 @@ async def test_versions_side_by_side_lose_no_event(world: World) -> None:
 
 
 async def test_a_call_after_the_stop_is_refused_at_once(world: World) -> None:
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     acme = caller.tenant(ACME)
     await caller.stop()
     began = time.monotonic()
@@ -125,7 +125,7 @@ async def test_calls_that_wait_when_their_plugin_stops_are_ended(world: World) -
         await release.wait()
 
     await world.connect(crm)
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     pending = asyncio.create_task(caller.tenant(ACME).service("crm.contacts").get("/contacts", timeout=30))
     await started.wait()
     await caller.stop()
@@ -138,7 +138,7 @@ async def test_calls_that_wait_when_their_plugin_stops_are_ended(world: World) -
 async def test_a_start_that_is_cancelled_leaves_no_instance_behind(world: World) -> None:
     """The registration may have been made already; it is taken back, so that nobody calls into the void."""
     crm = make_crm()
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     acme = caller.tenant(ACME)
     transport = world.transport("plugin-crm")
     consumes = transport.consume
@@ -177,7 +177,7 @@ async def test_a_stop_that_is_cancelled_still_closes_the_connection(world: World
         await asyncio.sleep(20)
 
     transport = world.transport("plugin-crm")
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     leave = asyncio.Event()
 
     async def run() -> None:
@@ -222,7 +222,7 @@ async def test_a_post_whose_callee_died_is_never_run_twice(world: World) -> None
     """The call comes to the other instance, which cannot know whether the first one finished."""
     crm = Twice()
     first = await world.connect(crm.plugin())
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     contacts = caller.tenant(ACME).service("crm.contacts")
     pending = asyncio.create_task(contacts.post("/contacts", timeout=20))
     await crm.hangs.wait()
@@ -238,7 +238,7 @@ async def test_a_post_whose_callee_died_is_never_run_twice(world: World) -> None
 async def test_a_get_whose_callee_died_is_run_by_another_instance(world: World) -> None:
     crm = Twice()
     first = await world.connect(crm.plugin())
-    caller = await world.connect(make_plugin("analytics"))
+    caller = await world.connect(make_caller())
     contacts = caller.tenant(ACME).service("crm.contacts")
     pending = asyncio.create_task(contacts.get("/contacts", timeout=20))
     await crm.hangs.wait()

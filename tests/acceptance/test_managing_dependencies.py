@@ -21,7 +21,7 @@ from contracts.manifest import Dependency, PluginManifest
 from contracts.registry import DependencyAnnouncement, PluginAnnouncement
 from plugin_runtime import Runner, TenantClient
 from tests.acceptance.conftest import OpenWorld
-from tests.acceptance.plugins import Ears, make_crm, make_plugin, manifest, need
+from tests.acceptance.plugins import Ears, make_caller, make_crm, make_plugin, manifest, need
 from tests.acceptance.world import ACME, GLOBEX, World, short, status_is
 from tests.waiting import eventually
 
@@ -32,7 +32,7 @@ MISSING_CRM = "Missing dependency: plugin-crm (required by plugin-analytics)"
 async def deploying(open_world: OpenWorld, *manifests: PluginManifest) -> tuple[World, Runner, TenantClient]:
     """A world in which nothing installs itself, and a plugin that installs; these manifests are known."""
     world = await open_world(auto_install=False, operators=("plugin-console",))
-    console = await world.connect(make_plugin("console"))
+    console = await world.connect(make_caller(name="console"))
     await console.platform.create_tenant(ACME)
     for item in manifests:
         await console.platform.publish_manifest(item)
@@ -356,7 +356,7 @@ async def test_calls_and_events_to_an_uninstalled_plugin_end_at_once(world: Worl
 
 async def test_other_tenants_keep_what_one_uninstalls(world: World) -> None:
     await world.connect(make_crm(), tenants=[ACME, GLOBEX])
-    runner = await world.connect(make_plugin("analytics"), tenants=[ACME, GLOBEX])
+    runner = await world.connect(make_caller(), tenants=[ACME, GLOBEX])
     await runner.tenant(ACME).dependencies.uninstall("plugin-crm")
 
     assert await runner.tenant(GLOBEX).service(SERVICE).get("/contacts") == "served"
@@ -459,7 +459,7 @@ async def test_tenants_are_created_listed_and_removed(open_world: OpenWorld) -> 
 
 async def test_tenant_with_plugins_is_removed_by_force_only_and_its_data_go(world: World) -> None:
     await world.connect(make_crm(), tenants=[ACME, GLOBEX])
-    console = await world.connect(make_plugin("console"), tenants=[GLOBEX])
+    console = await world.connect(make_caller(name="console"), tenants=[GLOBEX])
     acme = console.tenant(ACME)
     await acme.data.set("crm.cache", "count", 1)
 

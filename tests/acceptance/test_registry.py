@@ -23,7 +23,7 @@ from plugin_runtime import Call, Plugin, Runner, registration
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from tests.acceptance.conftest import OpenWorld
-from tests.acceptance.plugins import make_crm, make_plugin, need
+from tests.acceptance.plugins import make_caller, make_crm, make_plugin, need
 from tests.acceptance.world import ACME, GLOBEX, LEASE_SECONDS, World, short, status_is
 from tests.waiting import eventually
 
@@ -250,7 +250,7 @@ async def test_list_is_sorted_and_can_be_filtered(world: World) -> None:
 
 
 async def test_list_refuses_filters_that_are_none(world: World) -> None:
-    runner = await world.connect(make_plugin("analytics"))
+    runner = await world.connect(make_caller())
     acme = runner.tenant(ACME)
 
     with pytest.raises(InvalidRequestError, match="status must be one of HEALTHY, DEGRADED, UNAVAILABLE"):

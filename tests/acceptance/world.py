@@ -20,7 +20,7 @@ from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
-from tests.acceptance.plugins import make_plugin
+from tests.acceptance.plugins import make_caller
 from tests.conformance.collector import Collector
 
 ACME, GLOBEX = "acme-corp", "globex"
@@ -109,8 +109,8 @@ class World:
         return runner
 
     async def tenant(self, plugin: Plugin | None = None, *, tenant: str = ACME) -> TenantClient:
-        """A tenant as a plugin without services sees it (`plugin-analytics` unless given)."""
-        runner = await self.connect(plugin or make_plugin("analytics"), tenants=[tenant])
+        """A tenant as a plugin sees it; unless given, that is `plugin-analytics`, which calls ``crm.contacts``."""
+        runner = await self.connect(plugin or make_caller(), tenants=[tenant])
         return runner.tenant(tenant)
 
     async def stop(self, runner: Runner) -> None:

@@ -5,7 +5,15 @@ import asyncio
 import pytest
 
 from contracts.discovery import choose
-from contracts.errors import CallTimeoutError, ServiceNotFoundError, TenantNotFoundError, VersionMismatchError
+from contracts.errors import (
+    CallTimeoutError,
+    InvalidRequestError,
+    ServiceNotFoundError,
+    TenantNotFoundError,
+    UndeclaredDependencyError,
+    VersionMismatchError,
+)
+from contracts.manifest import Dependency
 from contracts.registry import (
     PluginAnnouncement,
     PresenceAnnouncement,
@@ -21,12 +29,13 @@ from tests.factories import dependency_json, make_manifest
 SERVICE = "crm.contacts"
 
 
-def record(version: str = "1.0.0", status: str = "HEALTHY") -> ServiceRecord:
+def record(version: str = "1.0.0", status: str = "HEALTHY", plugins: tuple[str, ...] = ()) -> ServiceRecord:
     return ServiceRecord(
         id=f"{SERVICE}@{version}",
         plugin_id="plugin-crm",
         service_name=SERVICE,
         version=version,
+        plugin_versions=plugins,
         status=status,  # type: ignore[arg-type]
         instances=1,
     )
@@ -67,7 +76,7 @@ async def test_what_is_known_is_not_asked_for_again() -> None:
     subject = discovery(broker)
 
     assert [await found(subject) for _ in range(3)] == ["1.4.0"] * 3
-    assert await found(subject, ">=2") == "2.0.0"
+    assert await found(subject, "<1.4") == "1.0.0"
     assert broker.asked == 1
 
 
@@ -263,3 +272,99 @@ async def test_a_short_call_does_not_spend_its_deadline_on_a_broker_that_is_away
     assert target.version == "1.0.0"
     assert not deadline.is_spent
     await subject.close()
+
+
+# Declared and undeclared
+
+
+def undeclared(broker: Broker, view: RegistryView | None = None) -> ServiceDiscovery:
+    return ServiceDiscovery(make_manifest(id="plugin-analytics", api={}), view or RegistryView(), broker)
+
+
+async def refused(subject: ServiceDiscovery) -> str:
+    with pytest.raises(UndeclaredDependencyError) as caught:
+        await found(subject)
+    return str(caught.value.details["line"]).partition('"version": ')[2]
+
+
+async def test_an_undeclared_service_is_refused_with_the_range_of_what_is_known() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0"), record("2.1.0", "UNAVAILABLE")], revision=0)
+    broker = Broker()
+
+    assert await refused(undeclared(broker, view)) == '"^2.1.0"}'
+    assert broker.asked == 0
+
+
+async def test_the_broker_is_asked_once_for_the_range_of_a_refusal() -> None:
+    broker = Broker([record("1.4.0")])
+    subject = undeclared(broker)
+
+    assert [await refused(subject) for _ in range(3)] == ['"^1.4.0"}'] * 3
+    assert broker.asked == 1
+
+
+@pytest.mark.parametrize("error", [CallTimeoutError("away"), TenantNotFoundError("Tenant 'x' not found")])
+async def test_a_refusal_without_an_answer_takes_any_version(error: Exception) -> None:
+    assert await refused(undeclared(Broker(error))) == '"*"}'
+
+
+async def test_a_refusal_does_not_wait_for_a_broker_that_is_away() -> None:
+    subject = ServiceDiscovery(make_manifest(id="plugin-analytics", api={}), RegistryView(), Silent())  # type: ignore[arg-type]
+    await refused(subject)
+    async with asyncio.timeout(0.1):
+        assert [await refused(subject) for _ in range(10)] == ['"*"}'] * 10
+    await subject.close()
+
+
+async def test_anybody_may_look_at_what_he_may_not_call() -> None:
+    shown = await undeclared(Broker([record("1.4.0")])).record("acme-corp", SERVICE, None, Deadline.after(5))
+
+    assert shown.version == "1.4.0"
+
+
+async def test_a_look_uses_the_declared_range_unless_it_is_given_another() -> None:
+    subject = discovery(Broker([record("1.4.0"), record("2.0.0")]))
+    shown = [await subject.record("acme-corp", SERVICE, range_, Deadline.after(5)) for range_ in (None, ">=2")]
+
+    assert [one.version for one in shown] == ["1.4.0", "2.0.0"]
+
+
+async def test_a_plugin_as_a_whole_is_held_against_the_plugins_version() -> None:
+    needs = {"pluginId": "plugin-crm", "version": "^1.0.0"}
+    manifest = make_manifest(id="plugin-analytics", api={"dependencies": [needs]})
+    view = RegistryView()
+    view.put(
+        "acme-corp", SERVICE, [record("5.0.0", plugins=("1.2.0",)), record("6.0.0", plugins=("2.0.0",))], revision=0
+    )
+    subject = ServiceDiscovery(manifest, view, Broker())
+
+    view.apply(status(1, record("6.0.0", plugins=("1.9.0", "2.0.0"))))  # 1.9.0 offers it too, but is not installed here
+
+    assert await found(subject) == "5.0.0"
+
+
+async def test_a_range_that_is_none_is_refused_where_it_enters() -> None:
+    with pytest.raises(InvalidRequestError, match="range 'newest' is not an npm version range"):
+        await found(discovery(Broker()), "newest")
+
+
+async def test_what_is_declared_later_holds_at_once() -> None:
+    subject = discovery(Broker([record("1.4.0"), record("2.0.0")]))
+    subject.declare([Dependency.parse(dependency_json(pluginId="plugin-crm", serviceName=SERVICE, version="^2.0.0"))])
+    chosen = await found(subject)
+    subject.declare([])
+
+    assert chosen == "2.0.0"
+    assert await refused(subject) == '"^2.0.0"}'
+
+
+async def test_what_was_chosen_is_forgotten_with_the_record_it_was_chosen_from() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0"), record("1.5.0")], revision=0)
+    subject = discovery(Broker(), view)
+    before = await found(subject)
+
+    view.apply(PresenceAnnouncement(revision=1, service_name=SERVICE, version="1.5.0"))
+
+    assert (before, await found(subject)) == ("1.5.0", "1.4.0")

@@ -11,6 +11,7 @@ from contracts.errors import (
     RemoteError,
     ServiceNotFoundError,
     StaleRevisionError,
+    UndeclaredDependencyError,
 )
 from plugin_runtime import Plugin, Refusal, Reply
 from plugin_runtime.testing import FakeTenant, MadeCall, PublishedEvent, make_call, make_change, make_event
@@ -109,6 +110,15 @@ async def test_call_that_the_test_did_not_foresee_fails_it() -> None:
         await acme.service("crm.deals").post("/deals")
     with pytest.raises(AssertionError, match=r"a FakeTenant has none: use broker\.testing"):
         await acme.registry.discover("crm.contacts")
+
+
+async def test_call_that_the_manifest_does_not_declare_is_refused_as_on_the_bus() -> None:
+    acme = FakeTenant(plugin=crm())
+    acme.answer("billing.invoices", "GET", "/invoices", [])
+
+    with pytest.raises(UndeclaredDependencyError, match=r"calls billing\.invoices, which it does not declare"):
+        await acme.service("billing.invoices").get("/invoices")
+    assert acme.calls == []
 
 
 async def test_events_are_kept_and_judged() -> None:
