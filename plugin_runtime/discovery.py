@@ -86,6 +86,11 @@ class Known:
         self.records[record.version] = record
         self._chosen.clear()
 
+    def serves(self, version: str) -> bool:
+        """Whether calls to the version are answered, as far as is known."""
+        record = self.records.get(version)
+        return record is not None and record.status != "UNAVAILABLE"
+
 
 class RegistryView:
     """The versions of each service in each tenant, as the announcements so far tell. Pure."""
@@ -226,6 +231,30 @@ class ServiceDiscovery:
         known = await self._known(tenant, service, deadline)
         record = known.choose(service, *ranges, plugin_range=allowed.plugin_range)
         return Target(record.plugin_id, service, record.version)
+
+    async def catch_up(self, tenant: str, failed: Target, deadline: Deadline) -> bool:
+        """Learn what is true now, after a call to ``failed`` found nobody there.
+
+        Where an announcement has told since, nothing is asked.
+
+        Returns:
+            False when the broker does not answer: nothing new is known.
+        """
+        known = self._view.get(tenant, failed.service)
+        if known is not None and known.is_fresh and not known.serves(failed.version):
+            return True
+        if self._is_away:
+            return False
+        self._view.mark_stale(tenant=tenant, service=failed.service)
+        try:
+            await self._asked(tenant, failed.service, deadline, PATIENCE_SECONDS)
+        except NO_ANSWER:
+            if known is not None:
+                known.trusted_until = self._away_until
+            return False
+        except CodedError:
+            return True  # what the broker has against it is told by the next `find`
+        return True
 
     async def record(self, tenant: str, service: str, range_: str | None, deadline: Deadline) -> ServiceRecord:
         """What is known of the version that is highest and healthy in a range; anybody may look.

@@ -25,8 +25,12 @@ class ServiceClient:
     * `OverloadedError`: its queue is full; nothing was run.
     * `EndpointNotFoundError`: it has no such method and path.
     * `CallTimeoutError`: no reply by the deadline; whether the call ran is unknown.
-    * `ServiceUnavailableError`: the callee went away while it ran a GET, PUT or DELETE.
+    * `ServiceUnavailableError`: the callee went away while it ran a GET, PUT or DELETE, and no other version is there.
     * `OutcomeUnknownError`: the callee went away while it ran a POST or PATCH.
+
+    A call that surely was not run, since what this plugin knew of the service was behind (an upgrade is under way),
+    is made again within its deadline, at most twice, whatever its method. GET, PUT and DELETE also go once more to
+    another version when the last instance of the first one went.
 
     Cancelling the wait leaves the call running at the callee; its reply is dropped.
     """

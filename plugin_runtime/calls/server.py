@@ -125,8 +125,6 @@ class CallServer:
     async def _receive(self, service: str, delivery: Delivery) -> _Received:
         message = delivery.message
         origin = judge_call(delivery, self._topology)
-        if not await self._tenants.serves(origin.tenant):
-            raise ServiceNotFoundError(f"Service {service} not found or unavailable", tenant=origin.tenant)
         if len(message.body) > MAX_BODY_BYTES:
             raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
         request = CallRequest.from_json(decode(message.body))
@@ -135,6 +133,9 @@ class CallServer:
             raise CallTimeoutError("the deadline had passed before the call was run")
         if delivery.redelivered and request.method not in REPEATABLE_METHODS:
             raise OutcomeUnknownError(f"{request.method} {request.path} may have been run before; it is not run twice")
+        # After that: a caller takes SERVICE_NOT_FOUND for a promise that nothing was run, and calls again.
+        if not await self._tenants.serves(origin.tenant):
+            raise ServiceNotFoundError(f"Service {service} not found or unavailable", tenant=origin.tenant)
         match = self._routers[service].match(request.method, request.path)
         chain = tuple(word for word in str(message.headers.get(CHAIN_HEADER) or "").split(",") if word)
         request_id = str(message.headers.get(REQUEST_HEADER) or new_id())

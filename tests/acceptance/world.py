@@ -135,6 +135,15 @@ class World:
             runner._heart.cancel()
             runner._heart = None
 
+    def deafen(self, runner: Runner) -> None:
+        """What an instance knows of the registry follows no announcement any more, as if they were late."""
+        runner._view.apply = lambda _: True  # type: ignore[method-assign]
+
+    def evict(self, runner: Runner, tenant: str = ACME) -> None:
+        """An instance has heard that it serves a tenant no more; its queue is bound all the same."""
+        runner._installations._serving.discard(tenant)
+        runner._installations._serving._foreign.add(tenant)
+
     async def beat(self, runner: Runner) -> None:
         """One heartbeat of an instance."""
         await runner._registrar.heartbeat(runner._caller, 0)

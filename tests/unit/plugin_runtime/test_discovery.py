@@ -22,6 +22,7 @@ from contracts.registry import (
     TenantAnnouncement,
     TenantView,
 )
+from plugin_runtime.calls.client import Target
 from plugin_runtime.context import Deadline
 from plugin_runtime.discovery import RegistryView, ServiceDiscovery
 from tests.factories import dependency_json, make_manifest
@@ -357,6 +358,43 @@ async def test_what_is_declared_later_holds_at_once() -> None:
 
     assert chosen == "2.0.0"
     assert await refused(subject) == '"^2.0.0"}'
+
+
+# Catching up after a call that found nobody
+
+
+async def caught_up(subject: ServiceDiscovery, version: str = "1.4.0") -> bool:
+    return await subject.catch_up("acme-corp", Target("plugin-crm", SERVICE, version), Deadline.after(5))
+
+
+async def test_a_view_that_was_behind_asks_and_knows_better() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0")], revision=0)
+    subject = discovery(Broker([record("1.5.0")]), view)
+
+    assert await caught_up(subject)
+    assert await found(subject) == "1.5.0"
+
+
+async def test_nothing_is_asked_once_an_announcement_has_told() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0"), record("1.5.0")], revision=0)
+    view.apply(status(1, record("1.4.0", "UNAVAILABLE")))
+    broker = Broker()
+
+    assert await caught_up(discovery(broker, view))
+    assert broker.asked == 0
+
+
+async def test_nobody_catches_up_while_the_broker_is_away_and_only_the_first_waits() -> None:
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0")], revision=0)
+    broker = Broker(CallTimeoutError("away"))
+    subject = discovery(broker, view)
+
+    assert [await caught_up(subject) for _ in range(3)] == [False] * 3
+    assert await found(subject) == "1.4.0", "what was true last is still used"
+    assert broker.asked == 1
 
 
 async def test_what_was_chosen_is_forgotten_with_the_record_it_was_chosen_from() -> None:

@@ -1,0 +1,155 @@
+"""A call that surely was not run is made again; one that may have run is not, unless it may run twice."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from contracts.calls import METHODS
+from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
+from plugin_runtime import Call, Plugin, Runner
+from tests.acceptance.conftest import OpenWorld
+from tests.acceptance.plugins import make_caller, make_plugin
+from tests.acceptance.world import ACME, LEASE_SECONDS, World
+from tests.waiting import eventually
+
+SERVICE = "crm.contacts"
+BROKER = f"{ACME}.system.registry.1.0.0"
+
+
+def make_versioned(version: str, *, started: list[str] | None = None, stuck: bool = False) -> Plugin:
+    """A CRM that answers every method with its version, and keeps the methods that it ran."""
+    crm = make_plugin("crm", *(f"{method} /contacts" for method in sorted(METHODS)), version=version)
+    contacts = crm.service(SERVICE)
+
+    async def answer(call: Call) -> str:
+        if started is not None:
+            started.append(call.method)
+        if stuck:
+            await asyncio.Event().wait()
+        return version
+
+    for method in sorted(METHODS):
+        getattr(contacts, method.lower())("/contacts")(answer)
+    return crm
+
+
+def keys(*versions: str) -> list[str]:
+    return [f"{ACME}.{SERVICE}.{version}" for version in versions]
+
+
+async def behind(world: World) -> Runner:
+    """A caller that believes in 1.4.0 while 1.5.0 has taken its place and nobody is bound to 1.4.0 any more."""
+    await world.connect(make_versioned("1.4.0"))
+    caller = await world.connect(make_caller())
+    assert await caller.tenant(ACME).service(SERVICE).get("/contacts") == "1.4.0"
+    world.deafen(caller)
+    await world.connect(make_versioned("1.5.0"))
+    return caller
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+async def test_call_to_a_version_that_was_replaced_goes_to_the_new_one(world: World, method: str) -> None:
+    caller = await behind(world)
+
+    with world.sent_by(caller) as sent:
+        result = await caller.tenant(ACME).service(SERVICE).request(method, "/contacts")
+
+    assert (result.data, result.metadata.version) == ("1.5.0", "1.5.0")
+    assert [one.routing_key for one in sent] == [*keys("1.4.0"), BROKER, *keys("1.5.0")]
+
+
+async def test_many_calls_that_find_nobody_ask_the_broker_once(world: World) -> None:
+    caller = await behind(world)
+    contacts = caller.tenant(ACME).service(SERVICE)
+
+    with world.sent_by(caller) as sent:
+        answers = await asyncio.gather(*(contacts.post("/contacts") for _ in range(50)))
+
+    assert answers == ["1.5.0"] * 50
+    assert [one.routing_key for one in sent].count(BROKER) <= 2
+
+
+async def test_call_that_finds_nobody_ends_at_once_when_the_broker_knows_of_nobody(world: World) -> None:
+    crm = await world.connect(make_versioned("1.4.0"))
+    caller = await world.connect(make_caller())
+    world.deafen(caller)
+    await world.stop(crm)
+    began = time.monotonic()
+
+    with world.sent_by(caller) as sent, pytest.raises(ServiceNotFoundError):
+        await caller.tenant(ACME).service(SERVICE).post("/contacts")
+    assert time.monotonic() - began < 1
+    assert [one.routing_key for one in sent] == [*keys("1.4.0"), BROKER]
+
+
+async def test_call_that_finds_nobody_fails_while_the_broker_is_away(world: World) -> None:
+    """The first one waits a moment for the broker, the next ones do not."""
+    caller = await behind(world)
+    contacts = caller.tenant(ACME).service(SERVICE)
+    await world.stop_broker()
+    with pytest.raises(ServiceNotFoundError):
+        await contacts.get("/contacts")
+    began = time.monotonic()
+
+    for _ in range(5):
+        with pytest.raises(ServiceNotFoundError):
+            await contacts.get("/contacts")
+    assert time.monotonic() - began < 0.5
+    await world.start_broker()
+
+
+async def test_call_that_an_instance_refuses_for_its_tenant_is_run_by_another(world: World) -> None:
+    """The one that heard of an uninstallation first; 1.4.0 is asked for again since the broker still shows it."""
+    ran: list[str] = []
+    left = await world.connect(make_versioned("1.4.0", started=ran))
+    await world.connect(make_versioned("1.4.0", started=ran))
+    contacts = (await world.tenant()).service(SERVICE)
+    world.evict(left)
+
+    assert await asyncio.gather(*(contacts.post("/contacts") for _ in range(2))) == ["1.4.0"] * 2
+    assert ran == ["POST"] * 2
+
+
+async def test_call_that_everybody_refuses_is_made_three_times_in_all(world: World) -> None:
+    crm = await world.connect(make_versioned("1.4.0"))
+    caller = await world.connect(make_caller())
+    world.evict(crm)
+
+    with world.sent_by(caller) as sent, pytest.raises(ServiceNotFoundError):
+        await caller.tenant(ACME).service(SERVICE).post("/contacts")
+    assert [one.routing_key for one in sent if one.routing_key != BROKER] == keys("1.4.0", "1.4.0", "1.4.0")
+
+
+async def test_post_of_a_dead_instance_is_not_made_again_though_the_next_one_left_the_tenant(world: World) -> None:
+    """It may have been run: that comes before the answer that promises that nothing was."""
+    ran: list[str] = []
+    dying = await world.connect(make_versioned("1.4.0", started=ran, stuck=True))
+    contacts = (await world.tenant()).service(SERVICE)
+    writing = asyncio.ensure_future(contacts.post("/contacts"))
+    await eventually(lambda: ran)
+    world.evict(await world.connect(make_versioned("1.4.0", started=ran)))
+    await world.crash(dying)
+
+    with pytest.raises(OutcomeUnknownError, match="it is not run twice"):
+        await asyncio.wait_for(writing, 5)
+    assert ran == ["POST"]
+
+
+async def test_callers_of_a_version_that_died_go_to_another_if_they_may(open_world: OpenWorld) -> None:
+    """After a presence announcement: GET, PUT and DELETE once more, POST and PATCH never."""
+    world = await open_world(lease_seconds=LEASE_SECONDS, heartbeat_seconds=LEASE_SECONDS / 4)
+    ran: list[str] = []
+    await world.connect(make_versioned("1.4.0"))
+    dying = await world.connect(make_versioned("2.0.0", started=ran, stuck=True))
+    contacts = (await world.tenant()).service(SERVICE)
+    methods = ("GET", "PUT", "DELETE", "POST", "PATCH")
+    calls = [asyncio.ensure_future(contacts.request(method, "/contacts")) for method in methods]
+    await eventually(lambda: len(ran) == len(methods))
+    await world.crash(dying)
+
+    found: list[Any] = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+
+    assert [one.data for one in found[:3]] == ["1.4.0"] * 3
+    assert [type(one) for one in found[3:]] == [OutcomeUnknownError] * 2
