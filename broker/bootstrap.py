@@ -25,6 +25,7 @@ from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime import Runner, RuntimeSettings
 from plugin_runtime.context import new_instance
+from plugin_runtime.transport.address import Address
 from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
@@ -52,6 +53,8 @@ class Broker:
         self.subjects = Subjects(database, self._provisioner, settings, now=now)
         self._relay = Relay(self.subjects.outbox, transport, topology)
         self._expiry = Expiry(self.subjects.data)
+        vhost = Address.parse(settings.url).vhost
+        self._presence = self.subjects.presence(transport, topology, vhost=vhost)
         self._lock = BrokerLock(self._provisioner.take_lock, lambda: transport.is_connected)
         self._runner = self._own_runner(settings, instance)
 
@@ -87,6 +90,7 @@ class Broker:
             "broker.lock": self._lock.keep,
             "outbox.relay": partial(self._relay.run, self._lock.held),
             "data.expiry": partial(self._expiry.run, self._lock.held),
+            "registry.presence": partial(self._presence.run, self._lock.held),
             "registry.sweeper": partial(self.subjects.sweeper.run, self._lock.held),
         }
         async with _beside(work):
@@ -110,6 +114,8 @@ class Broker:
     async def _prepare(self) -> None:
         await self._provisioner.declare_exchanges()
         await reconcile(self._database, self._provisioner)
+        await self._presence.listen()
+        self._presence.expect_return()
 
     async def _reconnected(self) -> None:
         """RabbitMQ may have lost everything, and given the lock to another broker: repair once it is taken again."""

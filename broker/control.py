@@ -15,6 +15,7 @@ from broker.provisioning.provisioner import Provisioner
 from broker.provisioning.watches import Watches
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
+from broker.registry.departures import Departures
 from broker.registry.registration import Registration, Terms
 from broker.registry.service import Registry
 from broker.registry.statuses import Statuses
@@ -32,6 +33,7 @@ class Control:
     declarations: Declarations
     lifecycle: Lifecycle
     registry: Registry
+    departures: Departures
     sweeper: Sweeper
     watches: Watches
 
@@ -84,13 +86,20 @@ def assemble(
         terms=terms,
         now=now,
     )
+    departures = Departures(
+        database=database,
+        changes=changes,
+        provisioner=provisioner,
+        statuses=statuses,
+        announcements=announcements,
+    )
     sweeper = Sweeper(
         database=database,
         changes=changes,
         provisioner=provisioner,
         registry=registry,
+        departures=departures,
         statuses=statuses,
-        announcements=announcements,
         heard=heard,
         terms=terms,
         now=now,
@@ -111,6 +120,7 @@ def assemble(
         declarations=declarations,
         lifecycle=lifecycle,
         registry=registry,
+        departures=departures,
         sweeper=sweeper,
         watches=Watches(changes),
     )

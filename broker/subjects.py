@@ -11,12 +11,15 @@ from broker.outbox.store import Outbox
 from broker.plugins import endpoints as plugin_endpoints
 from broker.provisioning.provisioner import Provisioner
 from broker.registry import endpoints as registry_endpoints
+from broker.registry.presence import Presence
 from broker.registry.registration import Terms
 from broker.settings import BrokerSettings
 from broker.storage.database import Database, Transaction
 from broker.tenants import endpoints as tenant_endpoints
 from broker.tenants.store import Tenants
+from contracts.topology import Topology
 from plugin_runtime import Plugin
+from plugin_runtime.transport.base import Transport
 
 
 class Subjects:
@@ -48,8 +51,24 @@ class Subjects:
             now=now,
             remove_data=self._remove_data,
         )
+        self._database = database
+        self._lease_seconds = settings.lease_seconds
+        self._now = now
         self.sweeper = self._control.sweeper
         self.data = SharedData(database, self.outbox, self._tenants, self._control.manifests, now=now)
+
+    def presence(self, transport: Transport, topology: Topology, *, vhost: str) -> Presence:
+        """What asks RabbitMQ who is there, over the broker's own connection."""
+        return Presence(
+            database=self._database,
+            departures=self._control.departures,
+            transport=transport,
+            topology=topology,
+            vhost=vhost,
+            registered=self._control.registry.registered,
+            lease_seconds=self._lease_seconds,
+            now=self._now,
+        )
 
     def mount(self, plugin: Plugin) -> None:
         """Let the system plugin answer for every subject."""

@@ -23,7 +23,7 @@ business; plugin authors never write it::
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from contracts.names import NO_TENANT, SYSTEM_PLUGIN
+from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_instance, check_plugin_id
 
 CALL_QUEUE_LENGTH = 10_000
 INSTANCE_QUEUE_LENGTH = 10_000
@@ -33,6 +33,13 @@ DELIVERY_LIMIT = 20
 
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
 DEFAULT_EXCHANGE = ""
+
+RABBITMQ_EVENTS = "amq.rabbitmq.event"
+"""Where RabbitMQ tells what happens to it, if its plugin rabbitmq_event_exchange is on: a topic exchange that is in one
+vhost (``event_exchange.vhost``) and tells of all of them."""
+
+CONSUMER_DELETED = "consumer.deleted"
+"""The routing key under which it tells that a queue lost a consumer; headers ``queue`` and ``vhost`` say which."""
 
 RETRY_DELAYS_SECONDS = (1.0, 5.0, 30.0, 300.0)
 """How long an event waits before its second, third, fourth and fifth attempt."""
@@ -208,6 +215,25 @@ class Topology:
         """The exclusive queue whose holder is the broker of this bus."""
         return Queue(name=f"{self.prefix}broker.lock", exclusive=True)
 
+    def presence_queue(self) -> Queue:
+        """Where RabbitMQ tells the broker who lost a consumer. Not exclusive: a zombie of its own would lock it."""
+        return Queue(
+            name=f"{self.prefix}broker.presence",
+            max_length=INSTANCE_QUEUE_LENGTH,
+            overflow="drop-head",
+            expires_seconds=IDLE_QUEUE_SECONDS,
+        )
+
+    def instance_of(self, queue: str) -> tuple[str, str] | None:
+        """The plugin and the instance whose replies come to a queue; None if it is no reply queue of this bus."""
+        start = f"{self.prefix}replies."
+        plugin, _, instance = queue.removeprefix(start).partition(".")
+        try:
+            found = check_plugin_id(plugin), check_instance(instance)
+        except ValueError:
+            return None
+        return found if queue.startswith(start) else None
+
     # Routing keys
 
     def call_key(self, tenant: str, service: str, version: str) -> str:
@@ -223,6 +249,10 @@ class Topology:
         return f"{tenant}.{key}"
 
     # Sets of what belongs together
+
+    def presence_binding(self) -> Binding:
+        """The broker hears of every queue that loses a consumer."""
+        return Binding(self.presence_queue().name, RABBITMQ_EVENTS, CONSUMER_DELETED)
 
     def system_bindings(self, service: str, version: str) -> tuple[Binding, ...]:
         """The broker's own services are bound once for all tenants, and for messages without one."""

@@ -8,10 +8,13 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from tests.ports import free_port
-from tests.rabbitmq_settings import ERLANG_ARGUMENTS
+from tests.rabbitmq_settings import ERLANG_ARGUMENTS, PLUGINS
 
 IMAGE = os.environ.get("PLEXICA_TEST_RABBITMQ_IMAGE", "rabbitmq:4-management")
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
+ENABLE_PLUGINS = f"rabbitmq-plugins enable --offline {' '.join(PLUGINS)}"
+COMMAND = ["sh", "-c", f"{ENABLE_PLUGINS} && exec docker-entrypoint.sh rabbitmq-server"]
+"""Given to the image's entry point, which runs what does not begin with ``rabbitmq`` as it is."""
 
 CONTAINER_ERRORS = (DockerException, OSError)
 
@@ -41,6 +44,7 @@ class ContainerServer:
             DockerContainer(IMAGE)
             .with_bind_ports(AMQP_PORT, self.amqp_port)
             .with_bind_ports(MANAGEMENT_PORT, self.management_port)
+            .with_command(COMMAND)
             .with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS)
         )
         self._exists = False

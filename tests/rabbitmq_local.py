@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.ports import free_port
-from tests.rabbitmq_settings import ERLANG_ARGUMENTS
+from tests.rabbitmq_settings import ERLANG_ARGUMENTS, PLUGINS
 from tests.waiting import eventually_blocking
 
 # Debian's command on PATH changes to the service's user; the scripts beside the library do not.
@@ -116,7 +116,7 @@ class LocalServer:
     def _configure(self) -> None:
         config = CONFIG.format(amqp=self.amqp_port, management=self.management_port)
         (self._folder / "rabbitmq.conf").write_text(config)
-        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self._folder / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         (self._folder / "advanced.config").write_text("[].\n")
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:

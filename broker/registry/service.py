@@ -78,6 +78,8 @@ class Registry:
         self._heard = heard
         self._terms = terms
         self._now = now
+        self.registered: dict[str, float] = {}
+        """When each instance registered last, if this process let it in."""
         self.retired: dict[str, tuple[str, float]] = {}
         """Deregistered instances: their plugin, and when their queues go."""
 
@@ -188,7 +190,7 @@ class Registry:
             if request.service_name is not None and not gone:
                 raise ServiceNotFoundError(f"Service {request.service_name} not found or unavailable")
             for instance_id, service in gone:
-                await self._announce_gone(transaction, service, instance_id)
+                await self._statuses.deregistered(transaction, service, instance_id)
             due = self._now() + RETIRE_AFTER_SECONDS
             if request.service_name is None:
                 transaction.on_commit(lambda: self._retire(leaving, due))
@@ -204,13 +206,6 @@ class Registry:
         else:
             await store.stop_serving(transaction, instance.id, name)
         return gone
-
-    async def _announce_gone(self, transaction: Transaction, service: ServiceKey, instance_id: str) -> None:
-        record = await self._catalogue.record(transaction, service)
-        if record is None:
-            return
-        await store.set_status(transaction, service, record.status if record.last_seen_at is not None else None)
-        await self._announcements.service(transaction, "deregistered", record, instance_id)
 
     # Reading
 
@@ -247,14 +242,19 @@ class Registry:
 
     # Memory
 
+    def forget(self, instance: Instance, due: float) -> None:
+        """Let go of an instance whose row is gone; its queues go when ``due`` comes."""
+        self._heard.pop(instance.id, None)
+        self.registered.pop(instance.id, None)
+        self.retired[instance.id] = (instance.plugin_id, due)
+
     def _note(self, instance: str, now: float) -> None:
-        self._heard[instance] = now
+        self._heard[instance] = self.registered[instance] = now
         self.retired.pop(instance, None)
 
     def _retire(self, leaving: Sequence[Instance], due: float) -> None:
         for instance in leaving:
-            self._heard.pop(instance.id, None)
-            self.retired[instance.id] = (instance.plugin_id, due)
+            self.forget(instance, due)
 
     async def _owned(self, source: Source, caller: str, instance_id: str) -> Instance:
         instance = await store.instance(source, instance_id)

@@ -41,6 +41,14 @@ class Statuses:
                     found.append(transition)
         return found
 
+    async def deregistered(self, transaction: Transaction, service: ServiceKey, instance_id: str) -> None:
+        """Announce that an instance serves a service version no more; the status it leaves counts as announced."""
+        record = await self._catalogue.record(transaction, service)
+        if record is None:
+            return
+        await store.set_status(transaction, service, record.status if record.last_seen_at is not None else None)
+        await self._announcements.service(transaction, "deregistered", record, instance_id)
+
     async def _settle(self, transaction: Transaction, service: ServiceKey) -> Transition | None:
         before = await store.status(transaction, service)
         record = await self._catalogue.record(transaction, service)

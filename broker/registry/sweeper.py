@@ -1,4 +1,4 @@
-"""The task that notices silence: leases run out, services change their status, queues of the gone go."""
+"""The task that notices silence: leases run out, instances are given up, queues of the gone go."""
 
 import asyncio
 import time
@@ -11,10 +11,10 @@ from broker.lock import Ready, always
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
 from broker.registry import leases, store
-from broker.registry.announcements import Announcements
+from broker.registry.departures import Departures
 from broker.registry.registration import Terms
 from broker.registry.service import Registry
-from broker.registry.statuses import Statuses, Transition
+from broker.registry.statuses import Statuses
 from broker.registry.store import Instance
 from broker.storage.database import Database, Transaction
 from contracts.errors import PlexicaError
@@ -40,8 +40,8 @@ class Sweeper:
         changes: Changes,
         provisioner: Provisioner,
         registry: Registry,
+        departures: Departures,
         statuses: Statuses,
-        announcements: Announcements,
         heard: MutableMapping[str, float],
         terms: Terms,
         now: Callable[[], float],
@@ -50,8 +50,8 @@ class Sweeper:
         self._changes = changes
         self._provisioner = provisioner
         self._registry = registry
+        self._departures = departures
         self._statuses = statuses
-        self._announcements = announcements
         self._heard = heard
         self._lease = terms.lease_seconds
         self._now = now
@@ -102,13 +102,9 @@ class Sweeper:
         return leases.is_forgotten(instance.state, self._silence(instance, now))
 
     async def _age(self, plugin: str, instances: list[Instance], now: float) -> None:
-        async with self._changes.of(plugin) as transaction:
+        async with self._departures.of(plugin) as transaction:
             for instance in instances:
                 await self._write(transaction, instance, now)
-            gone = [item for item in await self._statuses.settle(transaction, [plugin]) if item.after == "UNAVAILABLE"]
-            for transition in gone:
-                await self._announcements.presence(transaction, *transition.service)
-        await self._purge(gone)
 
     async def _write(self, transaction: Transaction, instance: Instance, now: float) -> None:
         # A heartbeat may have come in since; what the transaction sees counts.
@@ -126,17 +122,14 @@ class Sweeper:
             _log.warning("instance.silent", plugin=current.plugin_id, instance=current.id, state=state, seconds=silent)
 
     async def _forget(self, transaction: Transaction, instance: Instance) -> None:
+        served = await store.served(transaction, instance.id)
         await store.remove_instance(transaction, instance.id)
-        transaction.on_commit(lambda: self._forgotten(instance))
+        still = await store.served_by(transaction, instance.plugin_id)
+        for service in served:
+            if service not in still:
+                await self._statuses.deregistered(transaction, service, instance.id)
+        transaction.on_commit(lambda: self._registry.forget(instance, self._now()))
         _log.info("instance.forgotten", plugin=instance.plugin_id, instance=instance.id)
-
-    def _forgotten(self, instance: Instance) -> None:
-        self._heard.pop(instance.id, None)
-        self._registry.retired[instance.id] = (instance.plugin_id, self._now())
-
-    async def _purge(self, gone: list[Transition]) -> None:
-        for transition in gone:
-            await self._provisioner.purge_calls(*transition.service)
 
     async def _remove_retired(self, now: float) -> None:
         retired = self._registry.retired

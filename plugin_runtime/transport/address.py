@@ -28,6 +28,7 @@ class Address:
         login: The RabbitMQ user.
         host: The host name or IP address.
         port: The port; 5672, or 5671 for ``amqps``, when the URL names none.
+        vhost: The vhost; ``/`` when the URL names none.
         heartbeat_seconds: How often an idle connection shows that it is alive.
     """
 
@@ -36,6 +37,7 @@ class Address:
     login: str
     host: str
     port: int
+    vhost: str
     heartbeat_seconds: int
 
     @classmethod
@@ -61,6 +63,7 @@ class Address:
             login=unquote(parts.username or DEFAULT_LOGIN),
             host=parts.hostname,
             port=parts.port or DEFAULT_PORTS[parts.scheme],
+            vhost=unquote(parts.path[1:]) or "/",
             heartbeat_seconds=_heartbeat(parts),
         )
 

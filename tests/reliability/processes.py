@@ -32,8 +32,9 @@ OBSERVER = {
 class Processes:
     """Processes that share one bus; whatever still runs at the end is killed."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, *, prefix: str = "", lease_seconds: float = LEASE_SECONDS) -> None:
         self.url = url
+        self.prefix = prefix
         self._folder = folder
         self._environment = {
             **os.environ,
@@ -42,8 +43,9 @@ class Processes:
             "PLEXICA_TENANT": "acme-corp",
             "PLEXICA_AUTO_INSTALL": "yes",
             "PLEXICA_INSECURE": "yes",
-            "PLEXICA_LEASE_SECONDS": str(LEASE_SECONDS),
-            "PLEXICA_HEARTBEAT_SECONDS": str(LEASE_SECONDS / 3),
+            "PLEXICA_PREFIX": prefix,
+            "PLEXICA_LEASE_SECONDS": str(lease_seconds),
+            "PLEXICA_HEARTBEAT_SECONDS": str(lease_seconds / 3),
             "PLEXICA_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
@@ -112,10 +114,10 @@ class Processes:
 
 
 @asynccontextmanager
-async def connected(plugin: Plugin, url: str, instance: str = "observer") -> AsyncIterator[Runner]:
+async def connected(plugin: Plugin, url: str, instance: str = "observer", *, prefix: str = "") -> AsyncIterator[Runner]:
     """A plugin in this process, among the others."""
     transport = AmqpTransport(url, identity=plugin.id, instance=instance, insecure=True)
-    async with plugin.connected(transport=transport, tenants=["acme-corp"]) as runner:
+    async with plugin.connected(transport=transport, tenants=["acme-corp"], prefix=prefix) as runner:
         yield runner
 
 

@@ -173,3 +173,19 @@ def test_a_prefix_stands_before_exchanges_and_queues_but_not_before_keys() -> No
 def test_a_connection_is_named_like_the_registry_names_its_owner() -> None:
     assert topology.connection_name("plugin-crm", "7f3a", "publish") == "plugin-crm/7f3a/publish"
     assert topology.connection_name("", "7f3a", "consume") == "plugin-system/7f3a/consume"
+
+
+@pytest.mark.parametrize("prefix", ["", "demo."])
+def test_the_instance_of_a_reply_queue_is_found(prefix: str) -> None:
+    bus = Topology(prefix)
+
+    assert bus.instance_of(bus.reply_queue("plugin-crm", "7f3a").name) == ("plugin-crm", "7f3a")
+
+
+@pytest.mark.parametrize(
+    "queue",
+    ["", "replies.", "replies.plugin-crm", "replies.crm.1", "instance.plugin-crm.1", "other.replies.plugin-crm.1"],
+)
+def test_other_queues_belong_to_no_instance(queue: str) -> None:
+    assert BUS.instance_of(queue) is None
+    assert Topology("demo.").instance_of(queue) is None

@@ -50,3 +50,10 @@ def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
 def test_a_heartbeat_that_amqp_cannot_say_is_refused_rather_than_left_out(seconds: str) -> None:
     with pytest.raises(InvalidUrlError, match=r"is too long: at most 65534 seconds$"):
         Address.parse(f"amqp://rabbit/?heartbeat={seconds}")
+
+
+@pytest.mark.parametrize(
+    ("path", "vhost"), [("", "/"), ("/", "/"), ("/%2F", "/"), ("//", "/"), ("/bus", "bus"), ("/a%20b", "a b")]
+)
+def test_the_vhost_is_the_path_without_its_slash(path: str, vhost: str) -> None:
+    assert Address.parse(f"amqp://localhost{path}").vhost == vhost
