@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.dependencies.resolver import Node, PluginFacts, judge, major, resolve
+from broker.dependencies.causes import Node
+from broker.dependencies.resolver import PluginFacts, judge, major, resolve
 from contracts.dependencies import Cause, Resolution
 
 Known = Mapping[Node, PluginFacts]

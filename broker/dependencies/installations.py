@@ -6,8 +6,9 @@ from typing import Literal
 import structlog
 
 from broker.dependencies import store
+from broker.dependencies.causes import Node
 from broker.dependencies.impact import Known, affected
-from broker.dependencies.resolver import Node, PluginFacts, major, resolve
+from broker.dependencies.resolver import PluginFacts, major, resolve
 from broker.dependencies.succession import still_needed
 from broker.provisioning import store as provisioned
 from broker.provisioning.changes import Changes

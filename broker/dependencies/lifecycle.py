@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from broker.dependencies import store
+from broker.dependencies.causes import Node
 from broker.dependencies.impact import Known, Outlook, look_ahead
 from broker.dependencies.installations import Installations, node_of, resolve_in
-from broker.dependencies.resolver import Node
 from broker.plugins import store as plugins
 from broker.provisioning import store as provisioned
 from broker.provisioning.changes import Changes

@@ -18,7 +18,8 @@ A superseded version is needed while
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.dependencies.resolver import Node, PluginFacts, judge, major
+from broker.dependencies.causes import Node
+from broker.dependencies.resolver import PluginFacts, judge, major
 from contracts.manifest import Dependency
 from contracts.versions import ordered
 
