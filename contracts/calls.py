@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from contracts.errors import CodedError, InvalidRequestError, error_from_wire
+from contracts.limits import LONGEST_MESSAGE
+from contracts.text import printable
 from contracts.wire import describe
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -110,11 +112,15 @@ class CallRequest:
 
 def _query(value: Any) -> dict[str, list[str]]:
     found = {} if value is None else value
-    if isinstance(found, dict) and all(
-        isinstance(items, list) and all(isinstance(item, str) for item in items) for items in found.values()
-    ):
-        return found
-    raise InvalidRequestError(f"query must be an object of arrays of text, found {describe(value)}")
+    if not isinstance(found, dict):
+        raise InvalidRequestError(f"query must be an object of arrays of text, found {describe(value)}")
+    for key, items in found.items():
+        if not isinstance(items, list):
+            raise InvalidRequestError(f"query: {describe(key)} must be an array of text, found {describe(items)}")
+        for item in items:
+            if not isinstance(item, str):
+                raise InvalidRequestError(f"query: {describe(key)} must hold text alone, found {describe(item)}")
+    return found
 
 
 def _headers(value: Any) -> dict[str, str]:
@@ -142,7 +148,11 @@ class CallReply:
         """The reply that carries a coded error."""
         return cls(
             status=error.status,
-            error={"code": error.code, "message": error.message, "details": error.details},
+            error={
+                "code": error.code,
+                "message": printable(error.message, LONGEST_MESSAGE),
+                "details": error.details,
+            },
         )
 
     def to_error(self) -> CodedError | None:

@@ -1,11 +1,13 @@
 """JSON bodies to bytes and back, and the names of our headers."""
 
 import json
+import re
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from contracts.errors import InvalidRequestError, MalformedMessageError
+from contracts.text import printable
 
 CONTENT_TYPE = "application/json"
 
@@ -27,6 +29,8 @@ ERROR_HEADER = "x-error"
 ERROR_TYPE_HEADER = "x-error-type"
 
 _QUOTED_BYTES = 40
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""How half of a character stands in JSON; whole ones are two halves, and stand so too where a writer escapes them."""
 
 
 def encode(value: Any) -> bytes:
@@ -47,15 +51,28 @@ def decode(body: bytes) -> Any:
     """The JSON value of a body.
 
     Raises:
-        MalformedMessageError: It is not UTF-8 JSON; the message says where, and how the body begins.
+        MalformedMessageError: It is not UTF-8 JSON, or holds half a character; the message says where, and how the
+            body begins.
     """
     try:
         # Decoded here: json.loads would guess UTF-16 and UTF-32 from bytes, which RFC 8259, 8.1 rules out.
-        return json.loads(str(body, "utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(str(body, "utf-8"), parse_constant=_refuse_constant)
+        if _SURROGATE.search(body):
+            _refuse_lone_surrogates(value)
     except (ValueError, RecursionError) as error:
-        start = bytes(body[:_QUOTED_BYTES]).decode("utf-8", "replace")
+        start = printable(bytes(body[:_QUOTED_BYTES]).decode("utf-8", "replace"), _QUOTED_BYTES)
         raise MalformedMessageError(f"the body is not JSON: {error}; it begins with '{start}'") from error
+    return value
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON (RFC 8259, 6)")
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    """Python reads them (RFC 8259, 8.2), but nobody can write them as UTF-8: neither a store nor a reply."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"{half} is half a character (RFC 8259, 8.2)") from error

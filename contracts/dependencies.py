@@ -1,7 +1,10 @@
 """Bodies of dependencies and lifecycle: resolve, install, uninstall, tenants and known plugins."""
 
+from typing import Annotated
+
 from pydantic import Field
 
+from contracts.limits import MOST_DEPENDENCIES
 from contracts.manifest import Dependency, PluginManifest
 from contracts.wire import Many, PluginId, ServiceName, TenantId, Version, VersionRange, WireModel
 
@@ -63,7 +66,7 @@ class Resolution(WireModel):
 class DeclareRequest(WireModel):
     """The whole set of a plugin's dependencies; replaces what was declared, an empty list clears it."""
 
-    dependencies: Many[Dependency]
+    dependencies: Annotated[Many[Dependency], Field(max_length=MOST_DEPENDENCIES)]
 
 
 class DependencyEdge(WireModel):

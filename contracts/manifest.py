@@ -8,7 +8,22 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from contracts.codec import encode
 from contracts.errors import InvalidManifestError
+from contracts.limits import (
+    DEEPEST_BODY,
+    LARGEST_MANIFEST_BYTES,
+    LONGEST_TTL_SECONDS,
+    MOST_ADMITTED,
+    MOST_CALLS_PER_MINUTE,
+    MOST_DEPENDENCIES,
+    MOST_ENDPOINTS,
+    MOST_NAMESPACES,
+    MOST_PATTERNS,
+    MOST_PERMISSIONS,
+    MOST_SERVICES,
+    is_deeper,
+)
 from contracts.manifest_document import Problem, in_document_order, read_document
 from contracts.manifest_rules import broken_rules, cache_rule
 from contracts.names import check_plugin_id
@@ -68,7 +83,8 @@ def check_permission(value: str) -> str:
     return value
 
 
-Permission = Annotated[str, AfterValidator(check_permission)]
+Permission = Annotated[str, Field(max_length=250), AfterValidator(check_permission)]
+Permissions = Annotated[Many[Permission], Field(max_length=MOST_PERMISSIONS)]
 
 
 class Metadata(WireModel):
@@ -81,8 +97,10 @@ class Metadata(WireModel):
 
     model_config = ConfigDict(extra="allow")
 
-    rate_limit: Annotated[int, Field(gt=0)] | None = None
-    cache_ttl: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(default=None, alias="cacheTTL")
+    rate_limit: Annotated[int, Field(gt=0, le=MOST_CALLS_PER_MINUTE)] | None = None
+    cache_ttl: Annotated[float, Field(ge=0, le=LONGEST_TTL_SECONDS, allow_inf_nan=False)] | None = Field(
+        default=None, alias="cacheTTL"
+    )
 
 
 class Endpoint(WireModel):
@@ -101,7 +119,7 @@ class Endpoint(WireModel):
     method: Method
     path: Annotated[str, Field(max_length=500), AfterValidator(check_path)]
     description: str | None = Field(default=None, max_length=1000)
-    permissions: Many[Permission] = ()
+    permissions: Permissions = ()
     metadata: Metadata = Metadata()
     request: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
@@ -129,7 +147,7 @@ class Service(WireModel):
     version: ServiceVersion
     description: str | None = Field(default=None, max_length=1000)
     base_url: Annotated[str, Field(max_length=500), AfterValidator(check_base_url)] | None = None
-    endpoints: Annotated[Many[Endpoint], Field(min_length=1)]
+    endpoints: Annotated[Many[Endpoint], Field(min_length=1, max_length=MOST_ENDPOINTS)]
     metadata: Metadata = Metadata()
 
 
@@ -150,7 +168,7 @@ class Dependency(WireModel):
     version: VersionRange
     required: bool = True
     reason: str | None = Field(default=None, max_length=500)
-    permissions: Many[Permission] = ()
+    permissions: Permissions = ()
 
 
 class EventDeclaration(WireModel):
@@ -173,6 +191,7 @@ def event_entry(value: object) -> object:
 
 
 EventEntry = Annotated[EventDeclaration, BeforeValidator(event_entry)]
+EventEntries = Annotated[Many[EventEntry], Field(max_length=MOST_PATTERNS)]
 
 
 class Events(WireModel):
@@ -183,8 +202,8 @@ class Events(WireModel):
         subscribes: Events of any plugin.
     """
 
-    publishes: Many[EventEntry] = ()
-    subscribes: Many[EventEntry] = ()
+    publishes: EventEntries = ()
+    subscribes: EventEntries = ()
 
 
 def check_access(value: object) -> object:
@@ -193,6 +212,8 @@ def check_access(value: object) -> object:
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"must be 'owner', 'any' or a list of plugin ids, found {describe(value)}")  # noqa: TRY004
+    if len(value) > MOST_ADMITTED:
+        raise ValueError(f"must have at most {MOST_ADMITTED} plugin ids, found {len(value)}")
     if problems := [found for index, item in enumerate(value) if (found := _access_problem(index, item))]:
         raise broken(problems)
     return tuple(value)
@@ -225,7 +246,7 @@ class SharedNamespace(WireModel):
     namespace: Namespace
     write: Access = "any"
     read: Access = "any"
-    ttl: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    ttl: Annotated[float, Field(gt=0, le=LONGEST_TTL_SECONDS, allow_inf_nan=False)] | None = None
     value_schema: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
@@ -239,10 +260,10 @@ class Api(WireModel):
         shared_data: Namespaces of shared data that it owns.
     """
 
-    services: Many[Service] = ()
-    dependencies: Many[Dependency] = ()
+    services: Annotated[Many[Service], Field(max_length=MOST_SERVICES)] = ()
+    dependencies: Annotated[Many[Dependency], Field(max_length=MOST_DEPENDENCIES)] = ()
     events: Events = Events()
-    shared_data: Many[SharedNamespace] = ()
+    shared_data: Annotated[Many[SharedNamespace], Field(max_length=MOST_NAMESPACES)] = ()
 
 
 class PluginManifest(WireModel):
@@ -276,6 +297,8 @@ class PluginManifest(WireModel):
                 broken rule with its dotted path.
         """
         label, document, problems = read_document(source)
+        if is_deeper(document, DEEPEST_BODY):
+            raise InvalidManifestError(label, [("", f"must not be nested deeper than {DEEPEST_BODY} levels")])
         manifest = None
         try:
             manifest = cls.model_validate(document, by_alias=True, by_name=False)
@@ -292,6 +315,10 @@ class PluginManifest(WireModel):
 
     @model_validator(mode="after")
     def _keeps_rules(self) -> Self:
-        if problems := list(broken_rules(self.to_json())):
+        document = self.to_json()
+        if problems := list(broken_rules(document)):
             raise broken(problems)
+        size = len(encode(document))
+        if size > LARGEST_MANIFEST_BYTES:
+            raise ValueError(f"the manifest has {size} bytes of JSON, at most {LARGEST_MANIFEST_BYTES} are allowed")
         return self

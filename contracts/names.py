@@ -9,6 +9,8 @@ so that pydantic can use it as a validator and other code can translate it.
 
 import re
 
+from contracts.text import printable
+
 WORDS = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 KEY_WORDS = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
 PREFIX = re.compile(r"[A-Za-z0-9._-]*\Z")
@@ -16,6 +18,8 @@ PATTERN_WORDS = re.compile(r"(?:[A-Za-z0-9_-]+|\*|#)(?:\.(?:[A-Za-z0-9_-]+|\*|#)
 
 LONGEST_PLUGIN = 64
 LONGEST_RESOURCE = 64
+LONGEST_SHOWN = 80
+"""Of a service name in an error: more than a valid one rarely has."""
 
 NO_TENANT = "_"
 """The first word of a routing key that carries no tenant's business."""
@@ -32,9 +36,10 @@ RESERVED_PLUGINS = frozenset({SYSTEM_PLUGIN, OPERATOR_PLUGIN, "plugin-broker"})
 
 def _check(kind: str, value: str, pattern: re.Pattern[str], longest: int, expected: str) -> str:
     if len(value) > longest:
-        raise ValueError(f"{kind} '{value[:longest]}...' has {len(value)} characters, at most {longest} are allowed")
+        shown = printable(value, longest + 3)
+        raise ValueError(f"{kind} '{shown}' has {len(value)} characters, at most {longest} are allowed")
     if not pattern.match(value):
-        raise ValueError(f"{kind} '{value}' is not valid: expected {expected}")
+        raise ValueError(f"{kind} '{printable(value, longest)}' is not valid: expected {expected}")
     return value
 
 
@@ -57,9 +62,10 @@ def check_service_name(value: str) -> str:
     expected = "'{plugin name}.{resource}' with exactly one dot, e.g. 'crm.contacts'"
     owner, dot, resource = value.partition(".")
     if not dot or not WORDS.match(owner) or not WORDS.match(resource):
-        raise ValueError(f"service name '{value}' is not valid: expected {expected}")
+        raise ValueError(f"service name '{printable(value, LONGEST_SHOWN)}' is not valid: expected {expected}")
     if len(owner) > LONGEST_PLUGIN - len(PLUGIN_PREFIX) or len(resource) > LONGEST_RESOURCE:
-        raise ValueError(f"service name '{value[:80]}' is too long: plugin name and resource have at most 57 and 64")
+        shown = printable(value, LONGEST_SHOWN)
+        raise ValueError(f"service name '{shown}' is too long: plugin name and resource have at most 57 and 64")
     return value
 
 
@@ -71,6 +77,11 @@ def check_namespace(value: str) -> str:
 def check_key(value: str) -> str:
     """A key of shared data: words joined by dots, at most 120 characters, e.g. ``contact_count``."""
     return _check("key", value, KEY_WORDS, 120, "words of [A-Za-z0-9_-] joined by dots, e.g. 'contact_count'")
+
+
+def check_key_prefix(value: str) -> str:
+    """The beginning of a key of shared data, which may end anywhere in it: at most 120 characters."""
+    return _check("prefix", value, PREFIX, 120, "letters, digits, '.', '_' and '-', e.g. 'contact_'")
 
 
 def check_event_key(value: str) -> str:

@@ -1,9 +1,10 @@
 """Bodies of the registry: register, heartbeat, deregister, discover, and what is announced."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contracts.limits import LARGEST_WHOLE_NUMBER, MOST_ENDPOINTS, MOST_PATTERNS, MOST_TENANTS
 from contracts.manifest import Dependency, Endpoint, Metadata, PluginManifest
 from contracts.wire import (
     InstanceId,
@@ -59,11 +60,11 @@ class RegisterRequest(WireModel):
     """
 
     protocol: int
-    runtime_version: str
+    runtime_version: str = Field(max_length=100)
     instance_id: InstanceId
     manifest: PluginManifest
-    subscriptions: Many[Subscription] = ()
-    tenants: Many[TenantId] = ()
+    subscriptions: Annotated[Many[Subscription], Field(max_length=MOST_PATTERNS)] = ()
+    tenants: Annotated[Many[TenantId], Field(max_length=MOST_TENANTS)] = ()
     strict: bool = False
 
 
@@ -142,8 +143,8 @@ class ServiceRegistration(WireModel):
     instance_id: InstanceId
     service_name: ServiceName
     version: ServiceVersion | None = None
-    endpoints: Many[Endpoint] | None = None
-    metadata: dict[str, Any] | None = None
+    endpoints: Annotated[Many[Endpoint], Field(max_length=MOST_ENDPOINTS)] | None = None
+    metadata: Metadata | None = None
     base_url: str | None = Field(default=None, max_length=500)
 
 
@@ -152,7 +153,7 @@ class Heartbeat(WireModel):
 
     instance_id: InstanceId
     status: InstanceStatus = "HEALTHY"
-    load: Annotated[int, Field(ge=0)] = 0
+    load: Annotated[int, Field(ge=0, le=LARGEST_WHOLE_NUMBER)] = 0
 
 
 class HeartbeatAnswer(WireModel):

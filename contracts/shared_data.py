@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from contracts.wire import DataKey, Many, Namespace, Pattern, PluginId, WireModel
+from contracts.limits import LARGEST_WHOLE_NUMBER, LONGEST_TTL_SECONDS
+from contracts.wire import DataKey, InstanceId, Many, Namespace, Pattern, PluginId, WireModel
 
 LARGEST_VALUE_BYTES = 1024 * 1024
 PAGE_SIZE = 1000
@@ -19,8 +20,8 @@ class SetRequest(WireModel):
     """
 
     value: Any
-    ttl: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    if_revision: Annotated[int, Field(ge=0)] | None = None
+    ttl: Annotated[float, Field(gt=0, le=LONGEST_TTL_SECONDS, allow_inf_nan=False)] | None = None
+    if_revision: Annotated[int, Field(ge=0, le=LARGEST_WHOLE_NUMBER)] | None = None
 
 
 class SetAnswer(WireModel):
@@ -70,5 +71,5 @@ class KeyPage(WireModel):
 class WatchRequest(WireModel):
     """Bind the caller's instance queue to changes whose ``{namespace}.{key}`` the pattern admits."""
 
-    instance_id: str
+    instance_id: InstanceId
     pattern: Pattern

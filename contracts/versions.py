@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import nodesemver
 
+from contracts.text import printable
+
 LONGEST_VERSION = 40
 LONGEST_RANGE = 200
 LARGEST_NUMBER = 2**53 - 1
@@ -59,12 +61,14 @@ _UNBOUNDED = frozenset({"", ">=0.0.0"})
 def check_version(value: str) -> str:
     """A strict semver 2.0.0 version of at most 40 characters; `ValueError` says what is wrong."""
     if len(value) > LONGEST_VERSION:
-        raise ValueError(f"version '{value[:LONGEST_VERSION]}...' is too long: at most {LONGEST_VERSION} characters")
+        shown = printable(value, LONGEST_VERSION)
+        raise ValueError(f"version '{shown}' is too long: at most {LONGEST_VERSION} characters")
     match = SEMVER.match(value)
     if not match:
-        raise ValueError(f"version '{value}' is not semver 2.0.0: expected e.g. '1.4.0' or '2.0.0-beta.1'")
+        shown = printable(value, LONGEST_VERSION)
+        raise ValueError(f"version '{shown}' is not semver 2.0.0: expected e.g. '1.4.0' or '2.0.0-beta.1'")
     if any(int(match[part]) > LARGEST_NUMBER for part in ("major", "minor", "patch")):
-        raise ValueError(f"version '{value}' has too large a number: at most {LARGEST_NUMBER}")
+        raise ValueError(f"version '{value}' has a number above {LARGEST_NUMBER}, which npm does not read")
     return value
 
 
@@ -81,7 +85,8 @@ def check_range(value: str) -> str:
     if len(value) > LONGEST_RANGE:
         raise ValueError(f"range has {len(value)} characters, at most {LONGEST_RANGE} are allowed")
     if _range(value) is None:
-        raise ValueError(f"range '{value}' is not an npm version range: expected e.g. '^1.0.0', '~1.2.3', '>=1.0.0'")
+        shown = printable(value, LONGEST_RANGE)
+        raise ValueError(f"range '{shown}' is not an npm version range: expected e.g. '^1.0.0', '~1.2.3', '>=1.0.0'")
     return value
 
 

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from contracts.errors import InvalidRequestError, did_you_mean
+from contracts.limits import DEEPEST_BODY, MOST_PROBLEMS, is_deeper
 from contracts.names import (
     check_event_key,
     check_instance,
@@ -20,6 +21,7 @@ from contracts.names import (
     check_subscription,
     check_tenant,
 )
+from contracts.text import printable
 from contracts.versions import check_range, check_service_version, check_version
 
 LONGEST_QUOTE = 60
@@ -63,11 +65,15 @@ class WireModel(BaseModel):
         """
         if not isinstance(body, dict):
             raise InvalidRequestError(f"the body must be a JSON object, found {describe(body)}")
+        if is_deeper(body, DEEPEST_BODY):
+            raise InvalidRequestError(f"the body must not be nested deeper than {DEEPEST_BODY} levels")
         try:
             return cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems = explain(error, cls)
+            found = explain(error, cls)
+            problems = found[:MOST_PROBLEMS]
             text = "; ".join(f"{path}: {message}" for path, message in problems)
+            text += f"; and {len(found) - MOST_PROBLEMS} more" if len(found) > MOST_PROBLEMS else ""
             details = [{"path": path, "message": message} for path, message in problems]
             raise InvalidRequestError(text, errors=details) from error
 
@@ -87,9 +93,9 @@ def describe(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"text '{value if len(value) <= LONGEST_QUOTE else value[: LONGEST_QUOTE - 3] + '...'}'"
+        return f"text '{printable(value, LONGEST_QUOTE)}'"
     if isinstance(value, int | float):
-        return f"number {value}"
+        return f"number {printable(str(value), LONGEST_QUOTE)}"
     return "an array" if isinstance(value, list | tuple) else "an object" if isinstance(value, dict) else repr(value)
 
 
@@ -98,7 +104,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, s
     found = error.errors(include_url=False)
     places = [item["loc"] for item in found]
     return [
-        (".".join(str(part) for part in (*item["loc"], *path)), sentence)
+        (".".join(printable(str(part), LONGEST_QUOTE) for part in (*item["loc"], *path)), sentence)
         for item in found
         if not (item["type"] == "too_short" and _has_inner(item["loc"], places))
         for path, sentence in _sentences(item, model)

@@ -1,11 +1,12 @@
 """The service ``system.data``: checks names, translates, delegates."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from broker.data.service import SharedData
 from broker.requests import checked, whole_number
 from contracts.calls import Query
-from contracts.names import check_instance, check_key, check_namespace, check_plugin_id
+from contracts.names import check_key, check_key_prefix, check_namespace, check_plugin_id
 from contracts.registry import DATA_SERVICE
 from contracts.shared_data import (
     PAGE_SIZE,
@@ -64,8 +65,8 @@ def _mount_namespaces(service: ServiceDefinition, data: SharedData) -> None:
             _namespace(namespace),
             caller=call.caller,
             owner_id=_owner(call.query),
-            prefix=call.query.get("prefix", ""),
-            after=call.query.get("after", ""),
+            prefix=_part(call.query, "prefix", check_key_prefix),
+            after=_part(call.query, "after", check_key),
             limit=whole_number(call.query, "limit", PAGE_SIZE, PAGE_SIZE),
         )
 
@@ -79,13 +80,13 @@ def _mount_namespaces(service: ServiceDefinition, data: SharedData) -> None:
 def _mount_watches(service: ServiceDefinition, data: SharedData, watch: WatchBinder) -> None:
     @service.put("/watch")
     async def watch_changes(call: Call) -> None:
-        request = _watch_request(call.body)
+        request = WatchRequest.parse(call.body)
         await data.check_watch(call.tenant.id, request.pattern, caller=call.caller)
         await watch.watch(call.tenant.id, call.caller, request.instance_id, request.pattern)
 
     @service.put("/unwatch")
     async def unwatch_changes(call: Call) -> None:
-        request = _watch_request(call.body)
+        request = WatchRequest.parse(call.body)
         await watch.unwatch(call.tenant.id, call.caller, request.instance_id, request.pattern)
 
 
@@ -97,11 +98,9 @@ def _key(value: str) -> str:
     return checked("key", check_key, value)
 
 
+def _part(query: Query, name: str, check: Callable[[str], str]) -> str:
+    return checked(name, check, query[name]) if query.get(name) else ""
+
+
 def _owner(query: Query) -> str | None:
     return checked("ownerId", check_plugin_id, query["ownerId"]) if "ownerId" in query else None
-
-
-def _watch_request(body: Any) -> WatchRequest:
-    request = WatchRequest.parse(body)
-    checked("instanceId", check_instance, request.instance_id)
-    return request

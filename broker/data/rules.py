@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from broker.storage.database import Source
 from contracts.codec import encode
 from contracts.errors import InvalidRequestError, NotOwnerError, QuotaExceededError, StaleRevisionError
+from contracts.limits import is_deeper
 from contracts.manifest import SharedNamespace
 from contracts.shared_data import LARGEST_VALUE_BYTES
 
@@ -99,7 +100,7 @@ def to_stored(value: Any) -> str:
         InvalidRequestError: It is no JSON value, or nested deeper than 100 levels.
         QuotaExceededError: It has more than 1 MiB of JSON; details: ``limit`` and ``found`` in bytes.
     """
-    if _nesting(value) > DEEPEST_NESTING:
+    if is_deeper(value, DEEPEST_NESTING):
         raise InvalidRequestError(f"value must not nest deeper than {DEEPEST_NESTING} levels")
     stored = encode(value)
     if len(stored) > LARGEST_VALUE_BYTES:
@@ -109,18 +110,6 @@ def to_stored(value: Any) -> str:
             found=len(stored),
         )
     return stored.decode()
-
-
-def _nesting(value: Any) -> int:
-    depth = 0
-    level = [value]
-    while level and depth <= DEEPEST_NESTING:
-        containers = [item for item in level if isinstance(item, dict | list | tuple)]
-        if not containers:
-            break
-        depth += 1
-        level = [inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)]
-    return depth
 
 
 def check_revision(expected: int | None, found: int | None) -> None:

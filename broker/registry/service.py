@@ -23,7 +23,7 @@ from contracts.errors import (
     PermissionDeniedError,
     ServiceNotFoundError,
 )
-from contracts.manifest import Metadata, PluginManifest, Service
+from contracts.manifest import PluginManifest, Service
 from contracts.registry import (
     DeregisterRequest,
     Heartbeat,
@@ -294,7 +294,7 @@ def offered(manifest: PluginManifest | None, request: ServiceRegistration) -> Se
     if request.endpoints:
         document["endpoints"] = [endpoint.to_json() for endpoint in request.endpoints]
     if request.metadata is not None:
-        document["metadata"] = Metadata.parse(request.metadata).to_json()
+        document["metadata"] = request.metadata.to_json()
     if request.base_url is not None:
         document["baseUrl"] = request.base_url
     return Service.parse(document)

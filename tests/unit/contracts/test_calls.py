@@ -95,8 +95,11 @@ def test_names_of_headers_are_read_in_lower_case() -> None:
         ({"method": "GET"}, "path must be text, found null"),
         ({"method": "GET", "path": 5}, "path must be text, found number 5"),
         ({"method": "GET", "path": "/", "query": []}, "query must be an object of arrays of text, found an array"),
-        ({"method": "GET", "path": "/", "query": {"a": "1"}}, "query must be an object of arrays of text"),
-        ({"method": "GET", "path": "/", "query": {"a": [1]}}, "query must be an object of arrays of text"),
+        (
+            {"method": "GET", "path": "/", "query": {"a": "1"}},
+            "query: text 'a' must be an array of text, found text '1'",
+        ),
+        ({"method": "GET", "path": "/", "query": {"a": [1]}}, "query: text 'a' must hold text alone, found number 1"),
         ({"method": "GET", "path": "/", "headers": {"a": 1}}, "headers must be an object of text, found an object"),
         ({"method": "GET", "path": "/", "headers": "a"}, "headers must be an object of text, found text 'a'"),
     ],

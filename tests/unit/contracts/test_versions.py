@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts import versions
+from contracts.text import printable
 
 # Each line is a statement of npm's documentation of ranges: range, what is inside, what is outside.
 RANGES: list[tuple[str, str, str]] = [
@@ -191,7 +192,7 @@ def test_what_npm_cannot_read_is_no_range_and_satisfied_by_nothing(range_: str) 
     with pytest.raises(ValueError, match="is not an npm version range") as caught:
         versions.check_range(range_)
 
-    assert f"'{range_}'" in str(caught.value)
+    assert f"'{printable(range_, 200)}'" in str(caught.value)
     assert not versions.satisfies("1.2.3", range_)
 
 
@@ -280,7 +281,7 @@ def test_a_version_is_at_most_40_characters_long() -> None:
 
 def test_the_numbers_of_a_version_are_those_that_json_and_sqlite_carry() -> None:
     assert versions.check_version("1.0.9007199254740991") == "1.0.9007199254740991"
-    with pytest.raises(ValueError, match="too large a number: at most 9007199254740991"):
+    with pytest.raises(ValueError, match="a number above 9007199254740991"):
         versions.check_version("9007199254740992.0.0")
 
 
