@@ -1,4 +1,7 @@
-"""What stands before every endpoint of the broker: no lock, no answer; and RabbitMQ's faults are not the caller's."""
+"""What stands before every endpoint of the broker.
+
+No lock, no answer; nothing that was asked is silently ignored; and RabbitMQ's faults are not the caller's.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,6 +11,7 @@ from typing import Any
 import structlog
 
 from broker.lock import RETRY_AFTER_SECONDS, Ready
+from broker.requests import check_form, known_query_keys
 from contracts.errors import ServiceUnavailableError, TransportError
 from plugin_runtime import Call, Plugin
 
@@ -23,13 +27,21 @@ def guard(plugin: Plugin, check: Ready) -> None:
         plugin: The broker's own.
         check: Raises what the caller is told while nothing may be run.
     """
-    for service in plugin.definition.services.values():
-        service.endpoints[:] = [replace(mark, handler=_guarded(mark.handler, check)) for mark in service.endpoints]
+    offered = {service.name: service for service in plugin.manifest.api.services}
+    for name, service in plugin.definition.services.items():
+        service.endpoints[:] = [
+            replace(
+                mark,
+                handler=_guarded(mark.handler, check, known_query_keys(offered[name], mark.method, mark.path)),
+            )
+            for mark in service.endpoints
+        ]
 
 
-def _guarded(handler: Answer, check: Ready) -> Answer:
+def _guarded(handler: Answer, check: Ready, known: tuple[str, ...]) -> Answer:
     @wraps(handler)
     async def answer(call: Call, **params: str) -> Any:
+        check_form(call.method, call.query, call.body, known)
         await check()
         try:
             return await handler(call, **params)

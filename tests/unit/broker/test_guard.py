@@ -9,8 +9,8 @@ from broker.guard import guard
 from broker.lock import always
 from broker.registry import endpoints
 from broker.system import system_plugin
-from contracts.calls import REPEATABLE_METHODS
-from contracts.errors import NameTakenError, NotConnectedError, ServiceUnavailableError
+from contracts.calls import REPEATABLE_METHODS, Query
+from contracts.errors import InvalidRequestError, NameTakenError, NotConnectedError, ServiceUnavailableError
 from contracts.registry import REGISTRY_SERVICE
 from plugin_runtime import Plugin
 
@@ -40,9 +40,11 @@ def guarded(registry: Registry, check: Any = always) -> Plugin:
     return plugin
 
 
-async def beat(plugin: Plugin) -> Any:
+async def beat(plugin: Plugin, query: dict[str, Any] | None = None) -> Any:
     handlers = {mark.path: mark.handler for mark in plugin.service(REGISTRY_SERVICE).endpoints}
-    call = SimpleNamespace(caller="plugin-crm", body={"instanceId": "one"}, method="PUT", path="/heartbeat")
+    call = SimpleNamespace(
+        caller="plugin-crm", query=Query.of(query), body={"instanceId": "one"}, method="PUT", path="/heartbeat"
+    )
     return await handlers["/heartbeat"](call)
 
 
@@ -60,6 +62,14 @@ def test_whatever_may_happen_twice_is_a_method_that_rabbitmq_may_repeat() -> Non
 
 async def test_a_guarded_endpoint_answers_as_before() -> None:
     assert await beat(guarded(Registry())) == "heard"
+
+
+async def test_what_an_endpoint_would_ignore_is_refused_before_anything_is_run() -> None:
+    registry = Registry()
+    with pytest.raises(InvalidRequestError, match=r"^query: unknown key text 'load'; none is expected$"):
+        await beat(guarded(registry), {"load": "5"})
+
+    assert registry.beats == 0
 
 
 async def test_nothing_is_run_while_it_may_not() -> None:
