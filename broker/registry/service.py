@@ -1,5 +1,6 @@
 """The registry: instances come, report and go; services are found."""
 
+import contextlib
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
@@ -42,6 +43,10 @@ RETIRE_AFTER_SECONDS = 60.0
 """How long the queues of a deregistered instance stay: it still drains them, at most 30 s."""
 
 _log = structlog.get_logger()
+
+
+class _TakenBackError(Exception):
+    """Rolls a rehearsal back."""
 
 
 class Registry:
@@ -103,10 +108,12 @@ class Registry:
             raise PermissionDeniedError(f"Plugin {caller} may not register {manifest.id}", missing=manifest.id)
         plugins.refuse_reserved(manifest.id)
         await refuse_stranger(self._database, request)
+        now = self._now()
+        if request.strict:
+            await self._rehearse(request, now)
         # Quorum queues take their time; no transaction waits for them.
         await self._provisioner.declare(queues_of(self._provisioner.topology, request))
         is_known = await store.instance(self._database, instance) is not None
-        now = self._now()
         async with self._changes.of(manifest.id, refresh=is_known) as transaction:
             await self._registration.write(transaction, request, now)
             answer = await self._registration.answer(transaction, request, self._provisioner.topology)
@@ -120,6 +127,13 @@ class Registry:
             status=answer.status,
         )
         return answer
+
+    async def _rehearse(self, request: RegisterRequest, now: float) -> None:
+        """Write a registration that may be refused, and take it back: refused later, it would leave queues behind."""
+        with contextlib.suppress(_TakenBackError):
+            async with self._database.transaction() as transaction:
+                await self._registration.write(transaction, request, now)
+                raise _TakenBackError
 
     async def register_service(self, caller: str, request: ServiceRegistration) -> ServiceRecord:
         """Let a registered instance serve one more service, or one it took back; the rest comes from the manifest.
