@@ -45,6 +45,7 @@ class Declarations:
             await plugins.write_dependencies(transaction, plugin_id, version, asked)
             await self._announcements.dependencies(transaction, plugin_id, version, asked)
             tenants = await store.tenants_of(transaction, plugin_id)
+            await self._installations.settle(transaction, tenants)
             await self._installations.reassess(transaction, tenants, [plugin_id])
         _log.info("dependency.declared", plugin=plugin_id, version=version, count=len(asked))
         return DependencyList(

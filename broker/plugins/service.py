@@ -53,6 +53,7 @@ class Manifests:
                     transaction, manifest.id, manifest.version, manifest.api.dependencies
                 )
                 tenants = await dependencies.tenants_of(transaction, manifest.id)
+                await self._installations.settle(transaction, tenants)
                 await self._installations.reassess(transaction, tenants, [manifest.id])
         return KnownPlugin(id=manifest.id, version=manifest.version, name=manifest.name)
 

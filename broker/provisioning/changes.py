@@ -12,13 +12,16 @@ import structlog
 
 from broker.provisioning import store
 from broker.provisioning.leftovers import Leftovers
-from broker.provisioning.plan import Plan, plan
+from broker.provisioning.plan import Plan, PluginState, plan
 from broker.provisioning.provisioner import Provisioner
-from broker.storage.database import Database, Source, Transaction
+from broker.storage.database import Database, Transaction
 from contracts.errors import PlexicaError
 
 Consequence = Callable[[Transaction, Collection[str]], Awaitable[None]]
-"""What follows from a change of these plugins, in the same transaction, before RabbitMQ is made to fit."""
+"""What follows in the same transaction where other instances of these plugins live, or they hear something else."""
+
+Continuation = Callable[[], Awaitable[None]]
+"""What was too much for one transaction and is gone on with in further ones."""
 
 _log = structlog.get_logger()
 
@@ -30,13 +33,18 @@ class Changes:
         self._database = database
         self._provisioner = provisioner
         self._doubtful: dict[str, Plan] = {}
-        self._before: dict[Transaction, dict[str, Plan]] = {}
+        self._before: dict[Transaction, dict[str, PluginState]] = {}
         self._consequences: list[Consequence] = []
+        self._continuations: list[Continuation] = []
         self._leftovers = Leftovers(database, provisioner)
 
     def before_applying(self, consequence: Consequence) -> None:
-        """Have every change followed by this one; it may `widen` the change."""
+        """Have changes of what instances do followed by this one, which may `widen` them."""
         self._consequences.append(consequence)
+
+    def when_repairing(self, continuation: Continuation) -> None:
+        """Have this run with every `repair`, outside of a transaction."""
+        self._continuations.append(continuation)
 
     @asynccontextmanager
     async def of(self, *plugins: str, refresh: bool = False) -> AsyncIterator[Transaction]:
@@ -59,29 +67,36 @@ class Changes:
         try:
             await self.widen(transaction, *plugins)
             yield
-            for consequence in self._consequences:
-                await consequence(transaction, plugins)
+            await self._follow(transaction, plugins)
             before = self._before[transaction]
         finally:
             del self._before[transaction]
-        for plugin in sorted(before):
-            await self._apply(transaction, plugin, before[plugin], refresh=refresh and plugin in plugins)
+        for plugin, state in sorted(before.items(), key=lambda item: item[0]):
+            await self._apply(transaction, state, again=refresh and plugin in plugins)
+
+    async def _follow(self, transaction: Transaction, plugins: Collection[str]) -> None:
+        """Run the consequences for those plugins whose instances or subscriptions are others now."""
+        before = self._before[transaction]
+        living = [name for name in plugins if not (await store.state_of(transaction, name)).is_alike(before[name])]
+        for consequence in self._consequences if living else ():
+            await consequence(transaction, living)
 
     async def widen(self, transaction: Transaction, *plugins: str) -> None:
         """Take further plugins into the change under way; call it before their rows change."""
         before = self._before[transaction]
         for plugin in plugins:
             if plugin not in before:
-                before[plugin] = await self._plan(transaction, plugin)
+                before[plugin] = await store.state_of(transaction, plugin)
 
-    async def _apply(self, transaction: Transaction, plugin: str, before: Plan, *, refresh: bool) -> None:
-        after = await self._plan(transaction, plugin)
-        if after == before and not refresh:
+    async def _apply(self, transaction: Transaction, state: PluginState, *, again: bool) -> None:
+        plugin, before = state.plugin, self._plan(state)
+        after = self._plan(await store.state_of(transaction, plugin))
+        if after == before and not again:
             return
         await store.remember_queues(transaction, {queue.name for queue in after.queues})
         await store.add_leftovers(transaction, plugin, before.lasting - after.lasting)
         self._doubt(transaction, plugin, after)
-        if refresh:
+        if again:
             await self._provisioner.apply(after)
         await self._provisioner.move(before, after)
 
@@ -95,6 +110,8 @@ class Changes:
                 await self._repair(plugin, wanted)
             except PlexicaError as error:
                 _log.warning("topology.not_repaired", plugin=plugin, error=str(error))
+        for continuation in self._continuations:
+            await continuation()
         await self.clear()
 
     async def clear(self, *plugins: str) -> None:
@@ -106,7 +123,7 @@ class Changes:
 
     async def _repair(self, plugin: str, wanted: Plan) -> None:
         async with self._database.transaction() as transaction:
-            actual = await self._plan(transaction, plugin)
+            actual = self._plan(await store.state_of(transaction, plugin))
             await self._provisioner.apply(actual)
             await self._provisioner.move(wanted, actual)
         if self._doubtful.get(plugin) is wanted:
@@ -125,5 +142,5 @@ class Changes:
     def _trust(self, plugin: str) -> None:
         self._doubtful.pop(plugin, None)
 
-    async def _plan(self, source: Source, plugin: str) -> Plan:
-        return plan(self._provisioner.topology, await store.state_of(source, plugin))
+    def _plan(self, state: PluginState) -> Plan:
+        return plan(self._provisioner.topology, state)

@@ -41,6 +41,15 @@ class PluginState:
         """The versions that are installed anywhere, or of which an instance is registered."""
         return self.registered.union(version for _, version in self.installations)
 
+    def is_alike(self, other: "PluginState") -> bool:
+        """Whether the same instances live, and the plugin hears the same."""
+        return (self.alive, self.instances, self.registered, self.subscriptions) == (
+            other.alive,
+            other.instances,
+            other.registered,
+            other.subscriptions,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LastingQueue:

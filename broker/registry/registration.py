@@ -79,6 +79,7 @@ class Registration:
         await _write_instance(transaction, request, taken_back, now)
         if is_new:
             touched |= set(await dependencies.tenants_of(transaction, manifest.id))
+        await self._installations.settle(transaction, touched)
         await self._installations.reassess(transaction, touched, [manifest.id])
         if request.strict:
             for tenant in await dependencies.tenants_of(transaction, manifest.id, manifest.version):

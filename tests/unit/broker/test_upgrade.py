@@ -197,6 +197,24 @@ async def test_events_reach_the_old_major_until_the_new_one_says_what_it_hears()
         assert plane.bindings("events") == {("events.plugin-crm.greet", "acme-corp.shop.events.#")}
 
 
+async def test_an_upgrade_in_very_many_tenants_ends_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installations, "TENANTS_AT_ONCE", 2)
+    async with control_plane() as plane:
+        await plane.register(crm("1.4.0"), "old")
+        for number in range(5):
+            await plane.install("plugin-crm", tenant=f"tenant-{number}")
+        await plane.publish(crm("1.5.0"))
+        for number in range(5):
+            await plane.install("plugin-crm", tenant=f"tenant-{number}")
+        await plane.register(crm("1.5.0"), "new")
+        left = [len({key for _, key in plane.bindings("calls") if key.endswith("1.4.0")})]
+        for _ in range(2):
+            await plane.control.sweeper.sweep()
+            left.append(len({key for _, key in plane.bindings("calls") if key.endswith("1.4.0")}))
+
+        assert left == [3, 1, 0]
+
+
 async def test_an_old_version_whose_last_instance_leaves_goes() -> None:
     async with control_plane() as plane:
         await plane.register(crm("1.4.0"), "old")
