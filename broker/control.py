@@ -16,7 +16,9 @@ from broker.provisioning.watches import Watches
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.departures import Departures
+from broker.registry.heartbeats import Heartbeats
 from broker.registry.registration import Registration, Terms
+from broker.registry.roll import Roll
 from broker.registry.service import Registry
 from broker.registry.statuses import Statuses
 from broker.registry.sweeper import Sweeper
@@ -33,6 +35,7 @@ class Control:
     declarations: Declarations
     lifecycle: Lifecycle
     registry: Registry
+    heartbeats: Heartbeats
     departures: Departures
     sweeper: Sweeper
     watches: Watches
@@ -55,6 +58,7 @@ def assemble(
     uninstall asks for it.
     """
     heard: dict[str, float] = {}
+    roll = Roll(database)
     changes = Changes(database, provisioner)
     announcements = Announcements(outbox)
     catalogue = Catalogue(heard)
@@ -75,6 +79,7 @@ def assemble(
     )
     registry = Registry(
         database=database,
+        roll=roll,
         changes=changes,
         provisioner=provisioner,
         tenants=tenants,
@@ -95,6 +100,7 @@ def assemble(
     )
     sweeper = Sweeper(
         database=database,
+        roll=roll,
         changes=changes,
         provisioner=provisioner,
         registry=registry,
@@ -120,6 +126,7 @@ def assemble(
         declarations=declarations,
         lifecycle=lifecycle,
         registry=registry,
+        heartbeats=Heartbeats(registry, roll, heard=heard, now=now),
         departures=departures,
         sweeper=sweeper,
         watches=Watches(changes),

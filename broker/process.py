@@ -78,7 +78,7 @@ async def teardown(settings: BrokerSettings) -> int:
         provisioner = Provisioner(transport, topology)
         await provisioner.take_lock()
         system = [topology.system_queue(item.name, item.version).name for item in system_plugin().manifest.api.services]
-        own = [*system, topology.presence_queue().name]
+        own = [*system, topology.presence_queue().name, topology.heartbeat_queue().name]
         return await provisioner.remove_everything([*await queue_store.known_queues(database), *own])
     finally:
         await transport.close()

@@ -29,6 +29,7 @@ class Subjects:
         outbox: What is to be announced.
         data: Shared data.
         sweeper: Judges leases.
+        heartbeats: Renews them.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Subjects:
         self._lease_seconds = settings.lease_seconds
         self._now = now
         self.sweeper = self._control.sweeper
+        self.heartbeats = self._control.heartbeats
         self.data = SharedData(database, self.outbox, self._tenants, self._control.manifests, now=now)
 
     def presence(self, transport: Transport, topology: Topology, *, vhost: str) -> Presence:

@@ -156,6 +156,10 @@ class Heartbeat(WireModel):
     load: Annotated[int, Field(ge=0, le=LARGEST_WHOLE_NUMBER)] = 0
 
 
+HEARTBEAT_TYPE = "heartbeat"
+"""The message type of a `Heartbeat` that wants no answer."""
+
+
 class HeartbeatAnswer(WireModel):
     """The lease is renewed, or, with ``known`` false, the instance must register again."""
 

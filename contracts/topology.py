@@ -27,6 +27,8 @@ from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_instance, check_plug
 
 CALL_QUEUE_LENGTH = 10_000
 INSTANCE_QUEUE_LENGTH = 10_000
+HEARTBEAT_QUEUE_LENGTH = 100_000
+HEARTBEAT_TTL_SECONDS = 10.0
 IDLE_QUEUE_SECONDS = 600.0
 DELIVERY_LIMIT = 20
 """How often RabbitMQ hands out one event before it is a poison message; explicit, since 4.0 brought a default."""
@@ -224,6 +226,15 @@ class Topology:
             expires_seconds=IDLE_QUEUE_SECONDS,
         )
 
+    def heartbeat_queue(self) -> Queue:
+        """Heartbeats that want no answer. What the broker did not take in time is worth nothing."""
+        return Queue(
+            name=f"{self.prefix}broker.heartbeats",
+            message_ttl_seconds=HEARTBEAT_TTL_SECONDS,
+            max_length=HEARTBEAT_QUEUE_LENGTH,
+            overflow="drop-head",
+        )
+
     def instance_of(self, queue: str) -> tuple[str, str] | None:
         """The plugin and the instance whose replies come to a queue; None if it is no reply queue of this bus."""
         start = f"{self.prefix}replies."
@@ -244,11 +255,19 @@ class Topology:
         """The routing key of every reply to an instance; it travels as ``reply_to``."""
         return f"{plugin}.{instance}"
 
+    def heartbeat_key(self) -> str:
+        """The routing key of a heartbeat that wants no answer, on ``plexica.calls``."""
+        return f"{NO_TENANT}.system.heartbeat"
+
     def tenant_key(self, tenant: str, key: str) -> str:
         """The routing key of an event, or of a change of shared data."""
         return f"{tenant}.{key}"
 
     # Sets of what belongs together
+
+    def heartbeat_binding(self) -> Binding:
+        """The broker takes the heartbeats of everybody."""
+        return Binding(self.heartbeat_queue().name, self.calls, self.heartbeat_key())
 
     def presence_binding(self) -> Binding:
         """The broker hears of every queue that loses a consumer."""

@@ -14,6 +14,7 @@ from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.handshake import check_handshake
 from broker.registry.registration import Registration, Terms, refuse_stranger
+from broker.registry.roll import Roll
 from broker.registry.rules import ServiceKey
 from broker.registry.statuses import Statuses
 from broker.registry.store import Instance
@@ -61,6 +62,7 @@ class Registry:
         self,
         *,
         database: Database,
+        roll: Roll,
         changes: Changes,
         provisioner: Provisioner,
         tenants: Tenants,
@@ -73,6 +75,7 @@ class Registry:
         now: Callable[[], float],
     ) -> None:
         self._database = database
+        self._roll = roll
         self._changes = changes
         self._provisioner = provisioner
         self._tenants = tenants
@@ -167,7 +170,7 @@ class Registry:
         Raises:
             PermissionDeniedError: The instance belongs to another plugin.
         """
-        instance = await store.instance(self._database, beat.instance_id)
+        instance = await self._roll.instance(beat.instance_id)
         if instance is not None and instance.plugin_id != caller:
             raise PermissionDeniedError(f"Instance {instance.id} belongs to {instance.plugin_id}, not to {caller}")
         if instance is not None:
@@ -178,7 +181,7 @@ class Registry:
         return HeartbeatAnswer(
             known=instance is not None,
             lease_seconds=self._terms.lease_seconds,
-            revision=await store.revision(self._database),
+            revision=await self._roll.revision(),
         )
 
     async def _revive(self, instance: Instance, beat: Heartbeat, now: float) -> None:

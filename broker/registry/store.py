@@ -57,6 +57,9 @@ INSERT INTO service_statuses (name, version, status) VALUES (:name, :version, :s
 ON CONFLICT (name, version) DO UPDATE SET status = excluded.status
 """
 REMOVE_STATUS = "DELETE FROM service_statuses WHERE name = :name AND version = :version"
+REVISION_NAME = "registry_revision"
+"""What a transaction touches that counts the revision on; one that changes an instance touches the instance's id."""
+
 REVISION = "SELECT value FROM registry_revision"
 NEXT_REVISION = "UPDATE registry_revision SET value = value + 1 RETURNING value"
 
@@ -113,6 +116,7 @@ async def write_instance(transaction: Transaction, found: Instance) -> None:
         "last_heard": found.last_heard,
     }
     await transaction.execute(WRITE_INSTANCE, row)
+    transaction.touch(found.id)
 
 
 async def set_state(
@@ -121,6 +125,7 @@ async def set_state(
     """Note what an instance says of itself and what the broker makes of it."""
     row = {"id": instance_id, "reported": reported, "state": state, "last_heard": last_heard}
     await transaction.execute(SET_STATE, row)
+    transaction.touch(instance_id)
 
 
 async def set_heard(transaction: Transaction, instance_id: str, last_heard: float) -> None:
@@ -131,6 +136,7 @@ async def set_heard(transaction: Transaction, instance_id: str, last_heard: floa
 async def remove_instance(transaction: Transaction, instance_id: str) -> None:
     """Remove an instance with what it serves and watches."""
     await transaction.execute(REMOVE_INSTANCE, {"id": instance_id})
+    transaction.touch(instance_id)
 
 
 async def served(source: Source, instance_id: str) -> list[ServiceKey]:
@@ -218,6 +224,7 @@ async def revision(source: Source) -> int:
 
 async def next_revision(transaction: Transaction) -> int:
     """Count the registry's revision on by one and return it."""
+    transaction.touch(REVISION_NAME)
     row = await transaction.row(NEXT_REVISION)
     if row is None:
         raise RuntimeError("table registry_revision has lost its row")

@@ -13,6 +13,7 @@ from broker.provisioning.provisioner import Provisioner
 from broker.registry import leases, store
 from broker.registry.departures import Departures
 from broker.registry.registration import Terms
+from broker.registry.roll import Roll
 from broker.registry.service import Registry
 from broker.registry.statuses import Statuses
 from broker.registry.store import Instance
@@ -37,6 +38,7 @@ class Sweeper:
         self,
         *,
         database: Database,
+        roll: Roll,
         changes: Changes,
         provisioner: Provisioner,
         registry: Registry,
@@ -47,6 +49,7 @@ class Sweeper:
         now: Callable[[], float],
     ) -> None:
         self._database = database
+        self._roll = roll
         self._changes = changes
         self._provisioner = provisioner
         self._registry = registry
@@ -80,7 +83,7 @@ class Sweeper:
         await self._changes.repair()
         now = self._now()
         silent: dict[str, list[Instance]] = {}
-        for instance in await store.instances(self._database):
+        for instance in await self._roll.instances():
             if self._judge(instance, now) != instance.state or self._is_forgotten(instance, now):
                 silent.setdefault(instance.plugin_id, []).append(instance)
         for plugin, instances in sorted(silent.items()):
@@ -149,4 +152,5 @@ class Sweeper:
         async with self._database.transaction() as transaction:
             for instance, moment in heard.items():
                 await store.set_heard(transaction, instance, moment)
+        self._roll.doubt()
         self._flushed = now

@@ -56,6 +56,7 @@ class Transaction:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection: aiosqlite.Connection | None = connection
         self._callbacks: list[Callable[[], None]] = []
+        self._touched: set[str] = set()
 
     async def execute(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> int:
         """Run one statement and return how many rows it changed (-1 where SQLite does not count).
@@ -83,14 +84,18 @@ class Transaction:
         """
         self._callbacks.append(callback)
 
+    def touch(self, name: str) -> None:
+        """Say that rows change of which somebody may keep a copy in memory: see `Database.on_touched`."""
+        self._touched.add(name)
+
     def _live(self) -> aiosqlite.Connection:
         if self._connection is None:
             raise RuntimeError("the transaction is over: its block was left")
         return self._connection
 
-    def _end(self) -> list[Callable[[], None]]:
+    def _end(self) -> tuple[list[Callable[[], None]], set[str]]:
         self._connection = None
-        return self._callbacks
+        return self._callbacks, self._touched
 
 
 class Database:
@@ -101,6 +106,7 @@ class Database:
         self._place = place
         self._hold = hold
         self._lock = asyncio.Lock()
+        self._copies: list[Callable[[set[str]], None]] = []
         self._holder: asyncio.Task[Any] | None = None
 
     @classmethod
@@ -167,6 +173,13 @@ class Database:
         """
         return self._transaction()
 
+    def on_touched(self, callback: Callable[[set[str]], None]) -> None:
+        """Have ``callback`` called after every commit that touched something, with the names of all it touched.
+
+        It is called in the event loop before anybody can read what was committed, and must neither block nor raise.
+        """
+        self._copies.append(callback)
+
     async def row(self, sql: str, parameters: Parameters = NO_PARAMETERS) -> Row | None:
         """The first row, or None. Waits for the transaction under way and sees only what is committed."""
         found = await self.rows(sql, parameters)
@@ -206,12 +219,14 @@ class Database:
             await _to_the_end(self._commit(transaction))
 
     async def _commit(self, transaction: Transaction) -> None:
-        callbacks = transaction._end()  # noqa: SLF001 - the two classes are one mechanism
+        callbacks, touched = transaction._end()  # noqa: SLF001 - the two classes are one mechanism
         try:
             await self._connection.commit()
         except sqlite3.Error:
             await self._connection.rollback()
             raise
+        for copy in self._copies if touched else ():
+            copy(touched)
         for callback in callbacks:
             callback()
 
