@@ -19,11 +19,11 @@ from contracts.registry import (
 )
 from contracts.topology import Topology
 from plugin_runtime.data.watch import Watchers
-from plugin_runtime.discovery import RegistryView
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.identity import judge_announcement, judge_event
 from plugin_runtime.installations import Installations
 from plugin_runtime.marks import SubscriptionMark
+from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery
 

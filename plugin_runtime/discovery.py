@@ -1,15 +1,13 @@
-"""The cached view of the registry: filled at registration, kept right by announcements, never by polling."""
+"""Where a call goes: from what is known of the registry, else by asking the broker once; never by polling."""
 
 import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
-from contracts.discovery import choose
 from contracts.errors import (
     CallTimeoutError,
     CodedError,
@@ -19,7 +17,7 @@ from contracts.errors import (
     UndeclaredDependencyError,
 )
 from contracts.manifest import Dependency, PluginManifest
-from contracts.names import SYSTEM_PLUGIN, check_service_name, owner_of
+from contracts.names import SYSTEM_PLUGIN, check_service_name
 from contracts.registry import (
     DATA_SERVICE,
     DEPENDENCIES_SERVICE,
@@ -27,18 +25,14 @@ from contracts.registry import (
     REGISTRY_SERVICE,
     SYSTEM_VERSION,
     TENANTS_SERVICE,
-    Announcement,
-    PluginAnnouncement,
-    PresenceAnnouncement,
-    ServiceAnnouncement,
     ServiceRecord,
-    TenantAnnouncement,
     TenantView,
 )
 from contracts.versions import check_range
 from plugin_runtime.calls.client import Target
 from plugin_runtime.context import Deadline
 from plugin_runtime.declarations import ANY_VERSION, Allowance, Declarations
+from plugin_runtime.registry_view import Known, RegistryView
 
 log = structlog.get_logger()
 
@@ -61,134 +55,6 @@ class AskBroker(Protocol):
     """How the broker is asked for all installed versions of a service in a tenant."""
 
     async def __call__(self, tenant: str, service: str, deadline: Deadline) -> TenantView: ...  # noqa: D102
-
-
-@dataclass(slots=True)
-class Known:
-    """What is known of one service in one tenant; stale until somebody asked again."""
-
-    records: dict[str, ServiceRecord]
-    is_fresh: bool = True
-    trusted_until: float = 0.0
-    _chosen: dict[tuple[tuple[str, ...], str | None], ServiceRecord] = field(default_factory=dict)
-
-    def choose(self, service: str, *ranges: str, plugin_range: str | None = None) -> ServiceRecord:
-        """The version that `contracts.discovery.choose` chooses; what it chose is kept until a record changes."""
-        key = (ranges, plugin_range)
-        found = self._chosen.get(key)
-        if found is None:
-            found = choose(service, self.records.values(), *ranges, plugin_range=plugin_range)
-            self._chosen[key] = found
-        return found
-
-    def replace(self, record: ServiceRecord) -> None:
-        """Take in how a known version is now."""
-        self.records[record.version] = record
-        self._chosen.clear()
-
-    def serves(self, version: str) -> bool:
-        """Whether calls to the version are answered, as far as is known."""
-        record = self.records.get(version)
-        return record is not None and record.status != "UNAVAILABLE"
-
-
-class RegistryView:
-    """The versions of each service in each tenant, as the announcements so far tell. Pure."""
-
-    def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Known] = {}
-        self.revision = 0
-        """The last announcement taken in."""
-        self._promised = 0
-
-    def get(self, tenant: str, service: str) -> Known | None:
-        """What is known, or None when nothing ever was."""
-        return self._entries.get((tenant, service))
-
-    def put(self, tenant: str, service: str, records: Iterable[ServiceRecord], *, revision: int) -> Known:
-        """Remember what the broker said at a revision; an answer that announcements overtook is stale already."""
-        entry = Known({record.version: record for record in records}, is_fresh=revision >= self.revision)
-        self._entries[tenant, service] = entry
-        return entry
-
-    def reset(self, views: Iterable[TenantView], services: Iterable[str], revision: int) -> None:
-        """Begin again from a registration: what it shows is fresh, everything else is stale.
-
-        Args:
-            views: What it shows of each tenant.
-            services: Those it was asked for; one that a tenant's view does not show is not installed there.
-            revision: As of which it is true.
-        """
-        self.revision = self._promised = max(revision, self.revision)
-        self.mark_stale()
-        shown = list(views)
-        wanted = {*services, *(record.service_name for view in shown for record in view.services)}
-        for view in shown:
-            for service in wanted:
-                found = (item for item in view.services if item.service_name == service)
-                self.put(view.tenant, service, found, revision=revision)
-
-    def mark_stale(self, *, tenant: str | None = None, plugin: str | None = None, service: str | None = None) -> None:
-        """What is known must be asked for again: all of it, or only a tenant's, a plugin's, a service's."""
-        for (entry_tenant, entry_service), entry in self._entries.items():
-            is_tenants = tenant is None or entry_tenant == tenant
-            is_plugins = plugin is None or owner_of(entry_service) == plugin
-            if is_tenants and is_plugins and service in (None, entry_service):
-                entry.is_fresh = False
-                entry.trusted_until = 0.0
-
-    def apply(self, announcement: Announcement) -> bool:
-        """Take an announcement in.
-
-        Returns:
-            False where the revisions have a gap: one was missed, everything is stale, and the instance must register
-            again to know where it is installed.
-        """
-        if announcement.revision <= self.revision:
-            return True
-        is_next = announcement.revision == self.revision + 1
-        self.revision = announcement.revision
-        if not is_next:
-            self.mark_stale()
-        if isinstance(announcement, ServiceAnnouncement):
-            self._replace(announcement.service)
-        elif isinstance(announcement, PluginAnnouncement):
-            self.mark_stale(tenant=announcement.tenant, plugin=announcement.plugin_id)
-        elif isinstance(announcement, TenantAnnouncement):
-            self.mark_stale(tenant=announcement.tenant)
-        elif isinstance(announcement, PresenceAnnouncement):
-            self._mark_gone(announcement)
-        return is_next
-
-    def heard_revision(self, revision: int) -> bool:
-        """The broker's revision with a heartbeat: what the last one promised must have arrived by now.
-
-        Returns:
-            False where it did not: an announcement was missed.
-        """
-        is_complete = self.revision >= self._promised
-        if not is_complete:
-            log.info("registry.gap", known=self.revision, promised=self._promised)
-            self.revision = self._promised
-            self.mark_stale()
-        self._promised = max(self._promised, revision)
-        return is_complete
-
-    def _replace(self, record: ServiceRecord) -> None:
-        for (_, service), entry in self._entries.items():
-            if service == record.service_name:
-                # A version that is not known here may have been installed before it was first served.
-                entry.is_fresh = entry.is_fresh and record.version in entry.records
-                known = entry.records.get(record.version)
-                if known is not None:
-                    # An announcement speaks of the service anywhere; which plugin versions offer it here it cannot say.
-                    entry.replace(record.model_copy(update={"plugin_versions": known.plugin_versions}))
-
-    def _mark_gone(self, gone: PresenceAnnouncement) -> None:
-        for (_, service), entry in self._entries.items():
-            record = entry.records.get(gone.version)
-            if service == gone.service_name and record is not None:
-                entry.replace(record.model_copy(update={"status": "UNAVAILABLE", "instances": 0}))
 
 
 class ServiceDiscovery:
@@ -247,10 +113,11 @@ class ServiceDiscovery:
             return False
         self._view.mark_stale(tenant=tenant, service=failed.service)
         try:
-            await self._asked(tenant, failed.service, deadline, PATIENCE_SECONDS)
+            # More patience than elsewhere: without an answer the call has failed.
+            await self._asked(tenant, failed.service, deadline, ASK_SECONDS)
         except NO_ANSWER:
             if known is not None:
-                known.trusted_until = self._away_until
+                known.trusted_until = time.monotonic() + TRUST_STALE_SECONDS
             return False
         except CodedError:
             return True  # what the broker has against it is told by the next `find`
@@ -291,9 +158,9 @@ class ServiceDiscovery:
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     async def _undeclared(self, tenant: str, service: str, deadline: Deadline) -> UndeclaredDependencyError:
-        """The refusal of a call; the broker is asked for the version to declare if it answers soon, and never twice."""
+        """The refusal of a call; the broker is asked for the version to declare, and nobody waits for that twice."""
         known = self._view.get(tenant, service)
-        if known is None and not self._is_away:
+        if known is None and not self._is_away and (tenant, service) not in self._asking:
             with suppress(*NO_ANSWER, CodedError):
                 known = await self._asked(tenant, service, deadline, HINT_SECONDS)
         return self._declared.refusal(service, known.records if known else ())
@@ -318,18 +185,14 @@ class ServiceDiscovery:
         try:
             return await self._asked(tenant, service, deadline, PATIENCE_SECONDS)
         except NO_ANSWER as error:
-            stale.trusted_until = self._away_until
+            stale.trusted_until = time.monotonic() + TRUST_STALE_SECONDS
             log.warning("registry.stale_used", tenant=tenant, service=service, error=str(error) or "no answer yet")
             return stale
 
     async def _asked(self, tenant: str, service: str, deadline: Deadline, patience_seconds: float) -> Known:
-        """The broker's answer within half of what is left, at most the patience; `NO_ANSWER` when it is away."""
-        try:
-            async with asyncio.timeout(min(patience_seconds, deadline.remaining_seconds / 2)):
-                return await asyncio.shield(self._ask_once(tenant, service))
-        except NO_ANSWER:
-            self._away_until = time.monotonic() + TRUST_STALE_SECONDS
-            raise
+        """The broker's answer within half of what is left, at most the patience; `NO_ANSWER` when none comes."""
+        async with asyncio.timeout(min(patience_seconds, deadline.remaining_seconds / 2)):
+            return await asyncio.shield(self._ask_once(tenant, service))
 
     @property
     def _is_away(self) -> bool:
@@ -347,7 +210,11 @@ class ServiceDiscovery:
         return self._asking[key]
 
     async def _question(self, tenant: str, service: str) -> Known:
-        view = await self._ask(tenant, service, Deadline.after(ASK_SECONDS))
+        try:
+            view = await self._ask(tenant, service, Deadline.after(ASK_SECONDS))
+        except NO_ANSWER:
+            self._away_until = time.monotonic() + TRUST_STALE_SECONDS
+            raise
         self._away_until = 0.0
         return self._view.put(tenant, service, view.services, revision=view.revision)
 

@@ -31,12 +31,13 @@ from plugin_runtime.context import Deadline
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.definition import Definition
-from plugin_runtime.discovery import RegistryView, ServiceDiscovery
+from plugin_runtime.discovery import ServiceDiscovery
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.events.publisher import EventPublisher
 from plugin_runtime.installations import Installations
 from plugin_runtime.registration import Registrar
 from plugin_runtime.registry_client import PlatformClient
+from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.tenant import Means, TenantClient
 from plugin_runtime.transport.base import Consumer, Transport

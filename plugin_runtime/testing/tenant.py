@@ -14,9 +14,10 @@ from plugin_runtime.calls.caller import NO_CONTEXT, Caller
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.declarations import Declarations
-from plugin_runtime.discovery import RegistryView, ServiceDiscovery
+from plugin_runtime.discovery import ServiceDiscovery
 from plugin_runtime.incoming import Refusal, Reply
 from plugin_runtime.plugin import Plugin
+from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.tenant import Means, TenantClient
 from plugin_runtime.testing.data import FakeData
 from plugin_runtime.testing.events import FakePublisher

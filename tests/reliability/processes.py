@@ -60,9 +60,9 @@ class Processes:
             )
         return name
 
-    async def start_broker(self) -> str:
+    async def start_broker(self, **environment: str) -> str:
         """Start the broker and wait until it serves."""
-        name = await self.start("broker")
+        name = await self.start("broker", **environment)
         await eventually(lambda: "broker.started" in self.log(name), START_SECONDS)
         return name
 
@@ -77,6 +77,12 @@ class Processes:
 
         await eventually(serves, within)
         return started[-1]
+
+    async def start_plugins(self, module: str, count: int, **environment: str) -> list[str]:
+        """Start so many instances of a plugin beside one another and wait until all of them serve."""
+        names = [await self.start(module, **environment) for _ in range(count)]
+        await eventually(lambda: all("plugin.started" in self.log(name) for name in names), START_SECONDS)
+        return names
 
     def freeze(self, name: str) -> None:
         """SIGSTOP: it does nothing any more, and nobody is told."""

@@ -24,7 +24,8 @@ from contracts.registry import (
 )
 from plugin_runtime.calls.client import Target
 from plugin_runtime.context import Deadline
-from plugin_runtime.discovery import RegistryView, ServiceDiscovery
+from plugin_runtime.discovery import ServiceDiscovery
+from plugin_runtime.registry_view import RegistryView
 from tests.factories import dependency_json, make_manifest
 
 SERVICE = "crm.contacts"
@@ -118,6 +119,22 @@ async def test_an_unknown_version_makes_the_view_ask() -> None:
 
     assert await found(discovery(broker, view)) == "1.5.0"
     assert broker.asked == 1
+
+
+async def test_an_upgrade_that_was_heard_is_used_though_the_broker_does_not_answer() -> None:
+    """Its version was announced as installed, then as served: nobody has to be asked to call it."""
+    view = RegistryView()
+    view.put("acme-corp", SERVICE, [record("1.4.0", plugins=("1.4.0",))], revision=0)
+    view.put("globex", SERVICE, [record("1.4.0", plugins=("1.4.0",))], revision=0)
+    subject = discovery(Broker(CallTimeoutError("slow"), CallTimeoutError("slow")), view)
+
+    view.apply(
+        PluginAnnouncement(change="upgraded", revision=1, tenant="acme-corp", plugin_id="plugin-crm", version="1.5.0")
+    )
+    view.apply(ServiceAnnouncement(change="registered", revision=2, service=record("1.5.0", plugins=("1.5.0",))))
+
+    assert await found(subject) == "1.5.0"
+    assert (await subject.find("globex", SERVICE, None, Deadline.after(5))).version == "1.4.0"
 
 
 async def test_an_installation_makes_the_view_ask_for_that_tenant_and_plugin_only() -> None:

@@ -1,0 +1,104 @@
+"""Versions side by side and one after the other in one tenant: callers get theirs, and messages only where needed."""
+
+import asyncio
+from collections import Counter
+
+from plugin_runtime import Call, Plugin, Runner
+from tests.acceptance.plugins import make_plugin, need
+from tests.acceptance.world import ACME, World
+from tests.traffic import SERVICE, Traffic
+
+STEP_SECONDS = 0.15
+
+
+def make_versioned(version: str, ran: list[str] | None = None) -> Plugin:
+    """A CRM that answers with its version, and keeps the ids of the POSTs that it ran."""
+    crm = make_plugin("crm", "GET /contacts", "POST /contacts", version=version)
+    contacts = crm.service(SERVICE)
+
+    @contacts.get("/contacts")
+    async def look(_call: Call) -> str:
+        return version
+
+    @contacts.post("/contacts")
+    async def create(call: Call) -> str:
+        if ran is not None:
+            ran.append(call.body["id"])
+        await asyncio.sleep(0.005)
+        return version
+
+    return crm
+
+
+async def connect_callers(world: World, *ranges: str) -> list[Runner]:
+    """A caller for each range; what they call is not missed while it is away."""
+    return [
+        await world.connect(make_plugin(f"caller-{number}", needs=(need("crm", range_, SERVICE, required=False),)))
+        for number, range_ in enumerate(ranges)
+    ]
+
+
+async def test_rolling_upgrade_under_load_is_not_noticed_by_any_caller(world: World) -> None:
+    """200 calls a second, a third of them POSTs; three instances of 1.4.0 give way to three of 1.5.0."""
+    ran, traffic = list[str](), Traffic()
+    old = [await world.connect(make_versioned("1.4.0", ran)) for _ in range(3)]
+    callers = await connect_callers(world, *["^1.4.0"] * 4)
+
+    async with traffic.flowing([caller.tenant(ACME) for caller in callers]):
+        await asyncio.sleep(STEP_SECONDS)
+        for _ in range(3):
+            await world.connect(make_versioned("1.5.0", ran))
+        for instance in old:
+            await asyncio.sleep(STEP_SECONDS)
+            await world.stop(instance)
+        await asyncio.sleep(STEP_SECONDS)
+
+    assert traffic.failures == Counter()
+    assert sorted(ran) == sorted(traffic.posted), "every POST was run once, and its caller told"
+    assert (traffic.answers[0], traffic.answers[-1]) == ("1.4.0", "1.5.0")
+    assert set(traffic.answers) == {"1.4.0", "1.5.0"}
+
+
+async def test_all_old_instances_may_stop_together_once_the_new_ones_serve(world: World) -> None:
+    """What waits in their queue is run by the last of them, whoever that turns out to be."""
+    ran, traffic = list[str](), Traffic()
+    old = [await world.connect(make_versioned("1.4.0", ran)) for _ in range(3)]
+    callers = await connect_callers(world, "^1.4.0")
+
+    async with traffic.flowing([caller.tenant(ACME) for caller in callers]):
+        await asyncio.sleep(STEP_SECONDS)
+        await world.connect(make_versioned("1.5.0", ran))
+        await asyncio.gather(*(world.stop(instance) for instance in old))
+        await asyncio.sleep(STEP_SECONDS)
+
+    assert traffic.failures == Counter()
+    assert sorted(ran) == sorted(traffic.posted)
+
+
+async def test_two_majors_serve_their_own_callers_in_one_tenant_without_a_word_to_the_broker(world: World) -> None:
+    for version in ("1.4.0", "1.4.0", "2.0.0"):
+        await world.connect(make_versioned(version))
+    callers = await connect_callers(world, "^1.0.0", "^2.0.0", ">=1")
+    first, second, latest = (caller.tenant(ACME).service(SERVICE) for caller in callers)
+
+    with world.sent_by(callers[0]) as sent:
+        answers = [await asyncio.gather(first.get("/contacts"), second.get("/contacts")) for _ in range(20)]
+
+    assert answers == [["1.4.0", "2.0.0"]] * 20
+    assert await latest.get("/contacts") == "2.0.0"
+    assert {one.routing_key for one in sent} == {f"{ACME}.{SERVICE}.1.4.0"}
+
+
+async def test_a_new_version_costs_each_caller_one_question(world: World) -> None:
+    """What an announcement cannot tell is whether a version that was never seen is installed here."""
+    await world.connect(make_versioned("1.4.0"))
+    (caller,) = await connect_callers(world, "^1.0.0")
+    contacts = caller.tenant(ACME).service(SERVICE)
+    await contacts.get("/contacts")
+
+    with world.sent_by(caller) as sent:
+        await world.connect(make_versioned("2.0.0"))
+        for _ in range(20):
+            assert await contacts.get("/contacts") == "1.4.0"
+
+    assert [one.routing_key for one in sent if "system" in one.routing_key] in ([], [f"{ACME}.system.registry.1.0.0"])
