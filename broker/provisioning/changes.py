@@ -89,8 +89,10 @@ class Changes:
                 before[plugin] = await store.state_of(transaction, plugin)
 
     async def _apply(self, transaction: Transaction, state: PluginState, *, again: bool) -> None:
-        plugin, before = state.plugin, self._plan(state)
-        after = self._plan(await store.state_of(transaction, plugin))
+        plugin, now = state.plugin, await store.state_of(transaction, state.plugin)
+        # Most changes concern one tenant of perhaps a thousand.
+        tenants = None if again else state.tenants_apart(now)
+        before, after = self._plan(state, tenants), self._plan(now, tenants)
         if after == before and not again:
             return
         await store.remember_queues(transaction, {queue.name for queue in after.queues})
@@ -142,5 +144,5 @@ class Changes:
     def _trust(self, plugin: str) -> None:
         self._doubtful.pop(plugin, None)
 
-    def _plan(self, state: PluginState) -> Plan:
-        return plan(self._provisioner.topology, state)
+    def _plan(self, state: PluginState, tenants: Collection[str] | None = None) -> Plan:
+        return plan(self._provisioner.topology, state, tenants)

@@ -4,7 +4,7 @@ Every change is made by this one function: the plan before, the plan after, and 
 installed, registered and alive decides; nobody keeps a list of bindings.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from broker.dependencies.resolver import major
@@ -50,6 +50,12 @@ class PluginState:
             other.subscriptions,
         )
 
+    def tenants_apart(self, other: "PluginState") -> frozenset[str] | None:
+        """The tenants in which something else is installed; None where any tenant may differ."""
+        if not self.is_alike(other) or (self.offers, self.watches) != (other.offers, other.watches):
+            return None
+        return frozenset(tenant for tenant, _ in {*self.installations} ^ {*other.installations})
+
 
 @dataclass(frozen=True, slots=True)
 class LastingQueue:
@@ -76,11 +82,11 @@ class Plan:
     lasting: frozenset[LastingQueue] = frozenset()
 
 
-def plan(topology: Topology, state: PluginState) -> Plan:
-    """The queues and bindings that a plugin should have now."""
+def plan(topology: Topology, state: PluginState, tenants: Collection[str] | None = None) -> Plan:
+    """The queues and bindings that a plugin should have now; of tenants' bindings only those of some, if given."""
     return Plan(
         frozenset(_queues(topology, state)),
-        frozenset(_bindings(topology, state)),
+        frozenset(_bindings(topology, state, tenants)),
         frozenset(_lasting(topology, state)),
     )
 
@@ -119,7 +125,7 @@ def _lasting(topology: Topology, state: PluginState) -> Iterator[LastingQueue]:
             yield LastingQueue(queue.name, subscription.name)
 
 
-def _bindings(topology: Topology, state: PluginState) -> Iterator[Binding]:
+def _bindings(topology: Topology, state: PluginState, tenants: Collection[str] | None) -> Iterator[Binding]:
     for instance in state.instances:
         yield from topology.instance_bindings(state.plugin, instance)
     for subscription in _durable(state):
@@ -127,6 +133,8 @@ def _bindings(topology: Topology, state: PluginState) -> Iterator[Binding]:
     if any(_durable(state)):
         yield topology.dead_binding(state.plugin)
     for tenant, version in state.installations:
+        if tenants is not None and tenant not in tenants:
+            continue
         for name, service_version in state.offers.get(version, ()):
             if (name, service_version) in state.alive:
                 yield topology.call_binding(tenant, name, service_version)
