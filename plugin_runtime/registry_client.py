@@ -37,12 +37,13 @@ from contracts.registry import (
     ServiceRecord,
     ServiceRegistration,
 )
-from plugin_runtime.calls.caller import Caller
+from plugin_runtime.calls.caller import NO_CONTEXT, Caller
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.data.watch import Watch, Watchers
 from plugin_runtime.discovery import ServiceDiscovery
 
 DISCOVER_SECONDS = 30.0
+PAGE_SIZE = 1000
 
 
 class RegistryClient:
@@ -83,11 +84,7 @@ class RegistryClient:
 
     async def list(self, *, plugin: str | None = None, status: str | None = None) -> list[ServiceRecord]:
         """Every service installed in the tenant, sorted by name, then version; asks the broker."""
-        query = {"pluginId": plugin, "status": status}
-        answer = await self._caller.ask(
-            self._tenant, REGISTRY_SERVICE, "GET", "/services", query=query, context=self._context
-        )
-        return list(ServiceList.parse(answer).services)
+        return await services_of(self._caller, self._tenant, plugin=plugin, status=status, context=self._context)
 
     async def register(
         self, service: str, *, base_url: str | None = None, metadata: dict[str, Any] | None = None
@@ -274,6 +271,26 @@ class PlatformClient:
     async def plugins(self) -> list[KnownPlugin]:
         """Every known plugin version, sorted by id, then version."""
         return list(PluginList.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", "/plugins")).plugins)
+
+
+async def services_of(
+    caller: Caller,
+    tenant: str,
+    *,
+    plugin: str | None = None,
+    status: str | None = None,
+    context: Context = NO_CONTEXT,
+) -> list[ServiceRecord]:
+    """Every service registered in a tenant, sorted by name, then version, however many pages they fill."""
+    found: list[ServiceRecord] = []
+    while True:
+        page = len(found) // PAGE_SIZE + 1
+        query = {"pluginId": plugin, "status": status, "page": page, "limit": PAGE_SIZE}
+        answer = await caller.ask(tenant, REGISTRY_SERVICE, "GET", "/services", query=query, context=context)
+        services = ServiceList.parse(answer).services
+        found += services
+        if len(services) < PAGE_SIZE:
+            return found
 
 
 def _segment(name: str) -> str:
