@@ -9,16 +9,35 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from broker.cli import dependencies, installations, plugins, services, tenants
+from broker.cli.output import Out
 from broker.cli.ping import ping
 from broker.process import run_broker, teardown
 from broker.settings import BrokerSettings
-from contracts.errors import InvalidManifestError, PlexicaError
-from contracts.manifest import PluginManifest
+from contracts.errors import PlexicaError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Plexica Bus: the bus between plugins.")
-plugin_app = typer.Typer(no_args_is_help=True, help="Plugins and their manifests.")
-app.add_typer(plugin_app, name="plugin")
-app.command(name="ping")(ping)
+EPILOG = """
+A first tour: plexica tenant create acme-corp · plexica plugin register plugin.json ·
+plexica install plugin-crm -t acme-corp · plexica services list -t acme-corp · plexica deps graph -t acme-corp.
+
+Exit status: 0 done, 1 refused, failed, or the answer is no, 2 wrong usage, 130 ended by Ctrl-C.
+"""
+
+SERVING = "The broker itself"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Plexica Bus: the bus between plugins.",
+    epilog=EPILOG,
+)
+app.add_typer(tenants.app, name="tenant")
+app.add_typer(plugins.app, name="plugin")
+installations.add_to(app)
+app.add_typer(services.app, name="services")
+app.add_typer(dependencies.app, name="deps")
+app.command(name="ping", epilog="Example: plexica ping plugin.json", rich_help_panel=SERVING)(ping)
 
 Url = Annotated[str | None, typer.Option(help="RabbitMQ's address; PLEXICA_URL otherwise.")]
 Prefix = Annotated[str | None, typer.Option(help="Stands before every exchange and queue; PLEXICA_PREFIX otherwise.")]
@@ -26,13 +45,13 @@ Store = Annotated[Path | None, typer.Option(help="The SQLite file; PLEXICA_STORE
 AutoInstall = Annotated[bool | None, typer.Option(help="Development: install whatever registers.")]
 
 
-@app.command()
+@app.command(rich_help_panel=SERVING, epilog="Example: plexica broker --url amqp://localhost/plexica --store broker.db")
 def broker(url: Url = None, prefix: Prefix = None, store: Store = None, auto_install: AutoInstall = None) -> None:
     """Run the broker until SIGTERM."""
     run_broker(_settings(url=url, prefix=prefix, store=store, auto_install=auto_install))
 
 
-@app.command(name="teardown")
+@app.command(name="teardown", rich_help_panel=SERVING, epilog="Example: plexica teardown --prefix staging. --yes")
 def tear_down(
     url: Url = None,
     prefix: Prefix = None,
@@ -47,22 +66,10 @@ def tear_down(
     Console().print(f"Deleted {count} queues and the exchanges.")
 
 
-@app.command(name="version")
+@app.command(name="version", rich_help_panel=SERVING)
 def show_version() -> None:
     """Show the installed version."""
     Console().print(version("plexica-bus"))
-
-
-@plugin_app.command()
-def check(manifest: Annotated[Path, typer.Argument(help="A plugin.json.")]) -> None:
-    """Check a manifest; every error is shown with its dotted path, exit status 1 if there is one."""
-    try:
-        found = PluginManifest.load(manifest)
-    except InvalidManifestError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), markup=False)
-        raise typer.Exit(1) from error
-    services = len(found.api.services)
-    Console().print(f"{manifest}: {found.id} {found.version} is valid: {services} services")
 
 
 def _settings(**given: object) -> BrokerSettings:
@@ -74,4 +81,5 @@ def main() -> None:
     try:
         app()
     except PlexicaError as error:
-        sys.exit(f"plexica: {error}")
+        Out(as_json=False).error(error)
+        sys.exit(1)

@@ -1,0 +1,148 @@
+"""What commands print: tables and colour on a terminal, aligned text when piped, JSON for programs."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts.errors import CodedError, InvalidManifestError, PlexicaError
+from contracts.wire import WireModel
+
+STYLES = {
+    "HEALTHY": "green",
+    "DEGRADED": "yellow",
+    "UNAVAILABLE": "red",
+    "installed": "green",
+    "known": "yellow",
+    "missing": "red",
+    "yes": "green",
+    "no": "red",
+}
+"""A cell that is one of these words gets its colour."""
+
+NEXT = {
+    "TENANT_NOT_FOUND": "see 'plexica tenant list', or make it: plexica tenant create TENANT",
+    "PLUGIN_NOT_FOUND": "see 'plexica plugin list', or make it known: plexica plugin register plugin.json",
+    "SERVICE_NOT_FOUND": "see 'plexica services list'",
+    "VERSION_MISMATCH": "name another range, or register that version",
+    "UNRESOLVABLE": "see 'plexica deps resolve PLUGIN', or override with --force",
+    "STILL_REQUIRED": "see 'plexica deps dependents PLUGIN', or override with --force",
+    "PERMISSION_DENIED": "ask whoever runs the broker",
+    "SERVICE_UNAVAILABLE": "start one with 'plexica broker', or name another address with --url",
+    "CALL_TIMEOUT": "look before you repeat it; wait longer with --timeout",
+    "NOT_CONNECTED": "start RabbitMQ, or name another address with --url",
+    "OVERLOADED": "try again",
+    "INVALID_MANIFEST": "see 'plexica plugin check FILE'",
+    "NAME_TAKEN": "see 'plexica plugin list'",
+}
+"""What to do about an error, by its code."""
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows under columns, and what to say when there are none."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    empty: str
+
+
+class Out:
+    """Where a command's answer goes: standard output; errors go to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        # Made for each command, since tests and shells replace the streams.
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def result(self, value: object, shown: "Listing | Text | str") -> None:
+        """Print a command's answer: the value as JSON, or what people see."""
+        if self.as_json:
+            self.json_lines(value)
+        elif isinstance(shown, Listing):
+            self._listing(shown)
+        else:
+            self.say(shown)
+
+    def say(self, text: Text | str) -> None:
+        """Print a line for people."""
+        self.console.print(text, markup=False)
+
+    def json_lines(self, value: object, *, indent: int | None = 2) -> None:
+        """Print a JSON value."""
+        sys.stdout.write(json.dumps(plain(value), indent=indent, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: PlexicaError) -> None:
+        """Print an error on standard error: one line with its code, its message and what to do next, or JSON."""
+        code, hint = code_of(error), NEXT.get(code_of(error))
+        if self.as_json:
+            sys.stderr.write(json.dumps(error_json(error), ensure_ascii=False) + "\n")
+            return
+        line = Text.assemble((f"{code}: ", "bold red"), one_line(error))
+        self._errors.print(line.append(f"; {hint}", "dim") if hint else line)
+
+    def note(self, text: Text | str) -> None:
+        """Print a line for people that is no part of the answer, on standard error."""
+        self._errors.print(text, markup=False)
+
+    def _listing(self, listing: Listing) -> None:
+        if not listing.rows:
+            self.say(listing.empty)
+        elif self.console.is_terminal:
+            table = Table(*listing.columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+            for row in listing.rows:
+                table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+            self.console.print(table)
+        else:
+            sys.stdout.write(aligned(listing))
+
+
+def aligned(listing: Listing) -> str:
+    """Rows under their columns, as plain text that is never cut off."""
+    lines = [tuple(column.upper() for column in listing.columns), *listing.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "".join(f"{line.rstrip()}\n" for line in padded)
+
+
+def plain(value: object) -> Any:
+    """A value as JSON has it: models in camelCase, also within lists and objects."""
+    if isinstance(value, WireModel):
+        return value.to_json()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def code_of(error: PlexicaError) -> str:
+    """An error's code; by the same rule for those that never cross the wire: `NotConnectedError` is NOT_CONNECTED."""
+    if isinstance(error, CodedError):
+        return error.code
+    return _WORD.sub("_", type(error).__name__.removesuffix("Error")).upper()
+
+
+def one_line(error: PlexicaError) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split())
+
+
+def error_json(error: PlexicaError) -> dict[str, Any]:
+    """An error as programs read it."""
+    details: Any = error.details if isinstance(error, CodedError) else {}
+    if isinstance(error, InvalidManifestError):
+        details = {"source": error.source, "errors": [{"path": path, "message": text} for path, text in error.errors]}
+    found = {"code": code_of(error), "message": str(error), "details": details, "next": NEXT.get(code_of(error))}
+    return {"error": found}

@@ -1,0 +1,56 @@
+"""The command line: exit statuses and sentences that scripts and people can use."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from broker.cli.app import app
+from tests.factories import make_manifest
+
+
+def test_a_valid_manifest_passes(tmp_path: Path) -> None:
+    place = tmp_path / "plugin.json"
+    place.write_text(json.dumps(make_manifest().to_json()))
+
+    result = CliRunner().invoke(app, ["plugin", "check", str(place)])
+
+    assert result.exit_code == 0
+    assert "is valid" in result.output
+
+
+def test_a_broken_manifest_is_told_with_every_path(tmp_path: Path) -> None:
+    place = tmp_path / "plugin.json"
+    place.write_text(json.dumps({"id": "crm", "name": 5, "version": "1"}))
+
+    result = CliRunner().invoke(app, ["plugin", "check", str(place)])
+
+    assert result.exit_code == 1
+    for path in ("id", "name", "version"):
+        assert f"  {path}: " in result.output
+
+
+def test_a_manifest_that_is_not_there_is_told(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["plugin", "check", str(tmp_path / "nowhere.json")])
+
+    assert result.exit_code == 1
+    assert "cannot be read: No such file or directory" in result.output
+
+
+@pytest.mark.parametrize("command", [["broker", "--help"], ["teardown", "--help"], ["version"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = CliRunner().invoke(app, command)
+
+    assert result.exit_code == 0
+    assert result.output.strip()
+
+
+def test_a_teardown_asks_before_it_deletes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PLEXICA_STORE", str(tmp_path / "broker.db"))
+
+    result = CliRunner().invoke(app, ["teardown"], input="n\n")
+
+    assert result.exit_code == 1
+    assert "Delete all exchanges and queues" in result.output
+    assert not (tmp_path / "broker.db").exists()
