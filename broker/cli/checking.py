@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from broker.cli.output import Out
+from broker.cli.output import Out, counted
 from contracts.errors import InvalidManifestError, did_you_mean
 from contracts.manifest import Api, Metadata, PluginManifest
 from contracts.names import RESERVED_PLUGINS
@@ -83,12 +83,10 @@ def _keys_of(model: type[PluginManifest] | type[Metadata]) -> list[str]:
 
 def _show(found: Checked, out: Out) -> None:
     if found.manifest is not None:
-        services = len(found.manifest.api.services)
-        count = "1 service" if services == 1 else f"{services} services"
-        out.say(f"{found.file}: {found.manifest.id} {found.manifest.version} is valid: {count}")
+        services = counted(len(found.manifest.api.services), "service")
+        out.say(f"{found.file}: {found.manifest.id} {found.manifest.version} is valid: {services}")
     else:
-        count = "1 error" if len(found.errors) == 1 else f"{len(found.errors)} errors"
-        out.note(Text(f"{found.file} has {count}:", "bold"))
+        out.note(Text(f"{found.file} has {counted(len(found.errors), 'error')}:", "bold"))
     for path, text in found.errors:
         out.note(Text.assemble("  ", (f"{path}: " if path else "", "red"), text))
     for path, text in found.warnings:

@@ -8,7 +8,7 @@ from broker.cli.command import Operator, asking_in_tenant
 from broker.cli.impact import show_what_if
 from broker.cli.options import PluginArgument, RangeArgument
 from broker.cli.output import Listing
-from contracts.dependencies import Upgrade
+from contracts.dependencies import Installation, Upgrade
 
 Force = Annotated[bool, typer.Option("--force", help="Though requirements are unmet, or others break.")]
 
@@ -30,9 +30,10 @@ async def uninstall(
     remove_data: Annotated[bool, typer.Option("--remove-data", help="Also what it wrote to shared data.")] = False,
 ) -> None:
     """Take a plugin out of a tenant, all its versions; refused while others there require it."""
-    await operator.dependencies.uninstall(plugin, force=force, remove_data=remove_data)
-    done = {"tenant": operator.tenant, "pluginId": plugin, "removedData": remove_data}
-    operator.out.result(done, f"{plugin} is no longer installed in {operator.tenant}")
+    gone = await operator.dependencies.uninstall(plugin, force=force, remove_data=remove_data)
+    versions = ", ".join(item.version for item in gone)
+    said = f"{plugin} {versions} is taken out of {operator.tenant}" if gone else f"{plugin} is not in {operator.tenant}"
+    operator.out.result({"installations": gone}, said)
 
 
 @asking_in_tenant
@@ -55,9 +56,15 @@ async def upgrade(
 async def installations(operator: Operator) -> None:
     """List what is installed in a tenant."""
     found = await operator.dependencies.installations()
-    rows = [(item.plugin_id, item.version) for item in found]
+    rows = [(item.plugin_id, item.version, _remark(item)) for item in found]
     empty = f"nothing is installed in {operator.tenant}"
-    operator.out.result({"installations": found}, Listing(("plugin", "version"), rows, empty))
+    operator.out.result({"installations": found}, Listing(("plugin", "version", "remark"), rows, empty))
+
+
+def _remark(item: Installation) -> str:
+    if item.superseded:
+        return "superseded, bound until nobody needs it"
+    return f"forced: {'; '.join(item.overridden)}" if item.overridden else ""
 
 
 def _upgrade_lines(done: Upgrade) -> list[str]:

@@ -90,7 +90,7 @@ class Out:
             sys.stderr.write(json.dumps(error_json(error), ensure_ascii=False) + "\n")
             return
         line = Text.assemble((f"{code}: ", "bold red"), one_line(error))
-        self._errors.print(line.append(f"; {hint}", "dim") if hint else line)
+        self._errors.print(line.append(f" ({hint})", "dim") if hint else line)
 
     def note(self, text: Text | str) -> None:
         """Print a line for people that is no part of the answer, on standard error."""
@@ -114,6 +114,11 @@ def aligned(listing: Listing) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
     return "".join(f"{line.rstrip()}\n" for line in padded)
+
+
+def counted(count: int, what: str) -> str:
+    """``1 service``, ``2 services``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def plain(value: object) -> Any:

@@ -9,7 +9,7 @@ import typer
 from broker.cli.checking import check_files
 from broker.cli.command import Operator, asking
 from broker.cli.options import AsJson, Output, PluginArgument, VersionOption
-from broker.cli.output import Listing, Out
+from broker.cli.output import Listing, Out, counted
 from contracts.manifest import PluginManifest
 from contracts.manifest_schema import manifest_schema
 
@@ -84,7 +84,7 @@ async def remove(
 def _facts(manifest: PluginManifest) -> list[tuple[str, ...]]:
     api = manifest.api
     return [
-        *(("service", item.name, item.version, f"{len(item.endpoints)} endpoints") for item in api.services),
+        *(("service", item.name, item.version, counted(len(item.endpoints), "endpoint")) for item in api.services),
         *(
             ("needs", item.service_name or item.plugin_id, item.version, "" if item.required else "optional")
             for item in api.dependencies

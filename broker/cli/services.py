@@ -6,7 +6,7 @@ import typer
 
 from broker.cli.command import Operator, asking, asking_in_tenant
 from broker.cli.options import OfPlugin, PatternArgument, RangeOption, ServiceArgument
-from broker.cli.output import Listing
+from broker.cli.output import Listing, counted
 from broker.cli.watching import watch_registry
 from contracts.registry import REGISTRY_SERVICE, ServiceRecord, ServiceStatus
 from plugin_runtime.registry_client import services_of
@@ -49,8 +49,8 @@ async def discover(operator: Operator, name: ServiceArgument, range_: RangeOptio
     )
     found = ServiceRecord.parse(answer)
     if not operator.out.as_json:
-        count = "1 instance" if found.instances == 1 else f"{found.instances} instances"
-        operator.out.say(f"{found.id} of {found.plugin_id}, {found.status}, {count}")
+        instances = counted(found.instances, "instance")
+        operator.out.say(f"{found.id} of {found.plugin_id}, {found.status}, {instances}")
     rows = [(item.method, item.path, item.description or "") for item in found.endpoints]
     operator.out.result(found, Listing(("method", "path", "what it does"), rows, "it has no endpoints"))
 

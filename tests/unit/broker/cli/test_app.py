@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from broker.cli.app import app
+from broker.storage.lock import StoreLock
 from tests.factories import make_manifest
 
 
@@ -54,3 +55,15 @@ def test_a_teardown_asks_before_it_deletes(monkeypatch: pytest.MonkeyPatch, tmp_
     assert result.exit_code == 1
     assert "Delete all exchanges and queues" in result.output
     assert not (tmp_path / "broker.db").exists()
+
+
+def test_a_teardown_leaves_the_store_of_a_running_broker_alone(tmp_path: Path) -> None:
+    store = tmp_path / "broker.db"
+    store.touch()
+    lock = StoreLock(store)
+    lock.take()
+    result = CliRunner().invoke(app, ["teardown", "--yes", "--store", str(store)])
+    lock.release()
+
+    assert result.exit_code == 1
+    assert "is used by another broker (process " in str(result.exception or result.output)
