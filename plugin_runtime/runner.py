@@ -208,6 +208,7 @@ class Runner:
         await self._until_empty(list(answer.call_queues.values()), deadline)
         for consumer in (*self._call_consumers, *self._event_consumers):
             await consumer.cancel()
+        await self._take_leftovers(answer, deadline)
         await self._server.drain(deadline.remaining_seconds)
         await self._events.drain(deadline.remaining_seconds)
         for consumer in self._inward_consumers:
@@ -230,6 +231,26 @@ class Runner:
                     if depth.messages == 0 or depth.consumers > 1:
                         break
                     await asyncio.sleep(QUEUE_EMPTY_POLL_SECONDS)
+
+    async def _take_leftovers(self, answer: RegisterAnswer, deadline: Deadline) -> None:
+        """Run what waits in a queue that is left to nobody: instances that stop together each leave it to the other.
+
+        Not the broker's own queues: what waits there is for the next broker.
+        """
+        for service, queue in answer.call_queues.items():
+            with suppress(TransportError):
+                depth = await self._transport.depth(queue)
+                if depth.messages == 0 or depth.consumers or not self._owns_transport:
+                    continue
+                consumer = await self._consume_calls(service, queue)
+                while depth.messages and not deadline.is_spent:
+                    await asyncio.sleep(QUEUE_EMPTY_POLL_SECONDS)
+                    depth = await self._transport.depth(queue)
+                await consumer.cancel()
+
+    async def _consume_calls(self, service: str, queue: str) -> Consumer:
+        prefetch = PREFETCH_PER_WORKER * self._settings.concurrency
+        return await self._transport.consume(queue, self._server.for_service(service), prefetch=prefetch, role=service)
 
     async def _register(self) -> RegisterAnswer:
         async with self._registering:
@@ -279,10 +300,7 @@ class Runner:
                 consumer = await self._transport.consume(queue, on_delivery, prefetch=concurrency, role=mark.name)
                 self._event_consumers.append(consumer)
         for service, queue in answer.call_queues.items():
-            serve = self._server.for_service(service)
-            prefetch = PREFETCH_PER_WORKER * concurrency
-            consumer = await self._transport.consume(queue, serve, prefetch=prefetch, role=service)
-            self._call_consumers.append(consumer)
+            self._call_consumers.append(await self._consume_calls(service, queue))
 
     async def _beat(self, heartbeat_seconds: float) -> None:
         """Renew the lease for ever; nothing but a cancellation ends this, or the instance would die of silence."""

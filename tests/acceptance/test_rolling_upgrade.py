@@ -2,17 +2,23 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
+
+import pytest
 
 from plugin_runtime import Call, Plugin, Runner
+from plugin_runtime.runner import PREFETCH_PER_WORKER
+from plugin_runtime.transport.base import QueueDepth
 from tests.acceptance.plugins import make_plugin, need
 from tests.acceptance.world import ACME, World
 from tests.traffic import SERVICE, Traffic
+from tests.waiting import eventually
 
 STEP_SECONDS = 0.15
 
 
-def make_versioned(version: str, ran: list[str] | None = None) -> Plugin:
-    """A CRM that answers with its version, and keeps the ids of the POSTs that it ran."""
+def make_versioned(version: str, ran: list[str] | None = None, *, gate: asyncio.Event | None = None) -> Plugin:
+    """A CRM that answers with its version, and keeps the ids of the POSTs that it ran, once the gate is open."""
     crm = make_plugin("crm", "GET /contacts", "POST /contacts", version=version)
     contacts = crm.service(SERVICE)
 
@@ -22,6 +28,8 @@ def make_versioned(version: str, ran: list[str] | None = None) -> Plugin:
 
     @contacts.post("/contacts")
     async def create(call: Call) -> str:
+        if gate is not None:
+            await gate.wait()
         if ran is not None:
             ran.append(call.body["id"])
         await asyncio.sleep(0.005)
@@ -102,3 +110,44 @@ async def test_a_new_version_costs_each_caller_one_question(world: World) -> Non
             assert await contacts.get("/contacts") == "1.4.0"
 
     assert [one.routing_key for one in sent if "system" in one.routing_key] in ([], [f"{ACME}.system.registry.1.0.0"])
+
+
+def look_together(transports: list[Any], gate: asyncio.Event) -> None:
+    """The first looks at the queue's depth end at the same moment; after that the gate is open."""
+    together = asyncio.Barrier(len(transports))
+
+    for transport in transports:
+        looking, original = [together], transport.depth
+
+        async def depth(name: str, looking: Any = looking, original: Any = original) -> QueueDepth:
+            found = await original(name)
+            if looking:
+                await looking.pop().wait()
+                gate.set()
+            return found  # type: ignore[no-any-return]
+
+        transport.depth = depth
+
+
+async def test_what_waits_is_run_though_all_instances_stop_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sees the other consume and leaves the queue to it; the calls in it must not wait for nobody."""
+    monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
+    ran, gate = list[str](), asyncio.Event()
+    last = [await world.connect(make_versioned("1.4.0", ran, gate=gate)) for _ in range(2)]
+    (caller,) = await connect_callers(world, "^1.4.0")
+    contacts = caller.tenant(ACME).service(SERVICE)
+    posts = [asyncio.create_task(contacts.post("/contacts", body={"id": str(number)})) for number in range(60)]
+    queue = world.topology.call_queue(SERVICE, "1.4.0").name
+
+    async def are_waiting() -> bool:
+        return await world.depth(queue) == 60 - 2 * PREFETCH_PER_WORKER
+
+    await eventually(are_waiting)
+    look_together([instance._transport for instance in last], gate)
+    stopping = asyncio.gather(*(world.stop(instance) for instance in last))
+    await stopping
+
+    assert await asyncio.wait_for(asyncio.gather(*posts), 5) == ["1.4.0"] * 60
+    assert sorted(ran, key=int) == [str(number) for number in range(60)]
