@@ -24,11 +24,9 @@ from contracts.errors import (
 )
 from contracts.names import NO_TENANT
 from contracts.registry import (
-    HEARTBEAT_TYPE,
     PROTOCOL,
     REGISTRY_SERVICE,
     DeregisterRequest,
-    Heartbeat,
     HeartbeatAnswer,
     RegisterAnswer,
     RegisterRequest,
@@ -37,6 +35,7 @@ from contracts.topology import Topology
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.direct import DirectCalls
 from plugin_runtime.definition import Definition
+from plugin_runtime.heartbeats import Heartbeats
 from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
@@ -46,9 +45,7 @@ FIRST_ANSWER_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 NO_BROKER = "no broker answers yet: is one running on this PLEXICA_URL and PLEXICA_PREFIX? (python -m broker)"
 LONGEST_PAUSE_SECONDS = 2.0
-HEARTBEAT_ANSWER_SECONDS = 5.0
-UNANSWERED_HEARTBEATS = 2
-"""How many heartbeats want no answer before one does: an answer costs the broker more than the heartbeat."""
+GOODBYE_SECONDS = 5.0
 WITHDRAW_SECONDS = 2.0
 WITHDRAW_PAUSE_SECONDS = 0.05
 
@@ -106,6 +103,7 @@ class RemoteRegistrar:
         strict: bool,
     ) -> None:
         self._calls = DirectCalls(transport, topology)
+        self._heartbeats = Heartbeats(transport, topology, instance=instance)
         self._instance = instance
         self._request = RegisterRequest(
             protocol=PROTOCOL,
@@ -117,7 +115,6 @@ class RemoteRegistrar:
             strict=strict,
         )
         self._may_be_registered = False
-        self._unanswered_left = 0
 
     async def register(self) -> RegisterAnswer:
         """Register, however long the broker takes to come; every try in vain is logged.
@@ -147,44 +144,14 @@ class RemoteRegistrar:
         return _read(reply)
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
-        """Renew the lease. Every third time the broker is asked to answer, as after a miss; else the answer is None.
-
-        Raises:
-            CallTimeoutError: The broker is away.
-            TransportError: RabbitMQ is.
-        """
-        body = Heartbeat(instance_id=self._instance, load=load)
-        if self._unanswered_left:
-            await self._report(body)
-            return None
-        answer = await caller.ask(
-            NO_TENANT, REGISTRY_SERVICE, "PUT", "/heartbeat", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
-        )
-        self._unanswered_left = UNANSWERED_HEARTBEATS
-        return HeartbeatAnswer.parse(answer)
-
-    async def _report(self, beat: Heartbeat) -> None:
-        left, self._unanswered_left = self._unanswered_left - 1, 0  # one that fails is followed by one that is answered
-        message = Message(
-            body=encode(beat.to_json()),
-            type=HEARTBEAT_TYPE,
-            message_id=new_id(),
-            headers={TENANT_HEADER: NO_TENANT, CALLER_HEADER: self._transport.identity},
-            timestamp=int(time.time()),
-        )
-        key = self._topology.heartbeat_key()
-        await self._transport.publish(
-            message, exchange=self._topology.calls, routing_key=key, timeout=HEARTBEAT_ANSWER_SECONDS
-        )
-        self._unanswered_left = left
+        """Renew the lease; see `Heartbeats.beat`."""
+        return await self._heartbeats.beat(caller, load)
 
     async def deregister(self, caller: Caller) -> None:
         """Say good-bye; after this the broker routes no new calls here."""
         self._may_be_registered = False
         body = DeregisterRequest(instance_id=self._instance)
-        await caller.ask(
-            NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
-        )
+        await caller.ask(NO_TENANT, REGISTRY_SERVICE, "POST", "/deregister", body=body, timeout=GOODBYE_SECONDS)
 
     async def withdraw(self) -> None:
         """Deregister by direct reply-to: nobody consumes the reply queue yet, and the broker may still be at it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from contracts.dependencies import (
@@ -109,10 +109,17 @@ class RegistryClient:
             yield announcements
 
 
+class Declares(Protocol):
+    """Holds what this plugin declares: its `ServiceDiscovery`."""
+
+    def declare(self, dependencies: Iterable[Dependency]) -> None:
+        """These and no others."""
+
+
 class DependencyClient:
     """What depends on what in a tenant, and what is installed there."""
 
-    def __init__(self, caller: Caller, tenant: str, *, context: Context, discovery: ServiceDiscovery) -> None:
+    def __init__(self, caller: Caller, tenant: str, *, context: Context, discovery: Declares) -> None:
         self._caller = caller
         self._tenant = tenant
         self._context = context

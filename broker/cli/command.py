@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import typer
 
-from broker.cli.connection import Connect, caller_over, connected, over_rabbitmq
+from broker.cli.connection import Connect, OnlyBroker, caller_over, connected, over_rabbitmq
 from broker.cli.options import DEFAULT_SECONDS, AsJson, InTenant, Prefix, Timeout, Url
 from broker.cli.output import Out
 from contracts.errors import PlexicaError
@@ -57,7 +57,7 @@ class Operator:
     @property
     def dependencies(self) -> DependencyClient:
         """Dependencies and installations of the tenant."""
-        return DependencyClient(self.caller, self.tenant, context=NO_CONTEXT)
+        return DependencyClient(self.caller, self.tenant, context=NO_CONTEXT, discovery=OnlyBroker())
 
 
 Command = Callable[Concatenate[Operator, P], Awaitable[None]]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from contracts.errors import (
     ServiceUnavailableError,
 )
 from contracts.grants import GrantList, GrantRequest
+from contracts.manifest import Dependency
 from contracts.names import NO_TENANT, OPERATOR_PLUGIN, SYSTEM_PLUGIN
 from contracts.registry import REGISTRY_SERVICE, SYSTEM_VERSION
 from contracts.topology import Topology
@@ -71,6 +72,14 @@ class OnlyBroker:
         """The target; nothing is asked for it."""
         del tenant, range_, deadline
         return Target(SYSTEM_PLUGIN, service, SYSTEM_VERSION)
+
+    async def catch_up(self, tenant: str, failed: Target, deadline: Deadline) -> bool:
+        """Nobody could say more."""
+        del tenant, failed, deadline
+        return False
+
+    def declare(self, dependencies: Iterable[Dependency]) -> None:
+        """Operators need declare nothing."""
 
 
 class OperatorCalls:

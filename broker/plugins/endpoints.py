@@ -26,19 +26,21 @@ def mount(plugin: Plugin, manifests: Manifests, removal: Removal, administration
         del call
         return await manifests.list()
 
-    @service.delete("/plugins/:id")
-    async def remove_plugin(call: Call, id: str) -> RemovedPlugin:  # noqa: A002 - the path's word
-        plugin_id = _plugin(id)
+    @service.delete("/plugins/:plugin")
+    async def remove_plugin(call: Call, plugin: str) -> RemovedPlugin:
+        plugin_id = _plugin(plugin)
         administration.require(call.caller, f"remove {plugin_id}")
         return await removal.remove(plugin_id, version=_version(call.query), force=flag(call.query, "force"))
 
-    @service.get("/manifests/:id")
-    async def manifest(call: Call, id: str) -> PluginManifest:  # noqa: A002 - the path's word
-        return await manifests.manifest(_plugin(id), checked("version", check_range, call.query.get("version", "*")))
+    @service.get("/manifests/:plugin")
+    async def manifest(call: Call, plugin: str) -> PluginManifest:
+        return await manifests.manifest(
+            _plugin(plugin), checked("version", check_range, call.query.get("version", "*"))
+        )
 
 
 def _plugin(plugin_id: str) -> str:
-    return checked("id", check_plugin_id, plugin_id)
+    return checked("plugin", check_plugin_id, plugin_id)
 
 
 def _version(query: Query) -> str | None:

@@ -15,6 +15,7 @@ from contracts.dependencies import (
     InstallRequest,
     PublishManifestRequest,
     UninstallRequest,
+    UpgradeRequest,
 )
 from contracts.names import NO_TENANT, check_key, check_namespace, check_plugin_id, check_service_name, check_tenant
 from contracts.registry import PROTOCOL, DeregisterRequest, Heartbeat, RegisterRequest, ServiceRegistration
@@ -93,6 +94,7 @@ QUERY: dict[str, Check] = {
     "prefix": _matching(r"[A-Za-z0-9_.-]{0,120}"),
     "range": check_range,
     "recursive": _FLAG,
+    "version": check_range,
     "status": _matching("HEALTHY|DEGRADED|UNAVAILABLE"),
 }
 
@@ -216,6 +218,10 @@ OPERATIONS = (
     ),
     _operation("plugins", "GET", "/plugins"),
     _operation(
+        "plugins", "DELETE", "/plugins/:plugin", params={"plugin": SPARE}, query={"version": "1.0.0", "force": "false"}
+    ),
+    _operation("plugins", "GET", "/manifests/:plugin", params={"plugin": CRM}, query={"version": "^1.0.0"}),
+    _operation(
         "dependencies",
         "PUT",
         "/dependencies",
@@ -237,6 +243,15 @@ OPERATIONS = (
         body={"pluginId": SPARE, "version": "^1.0.0", "force": False},
         model=InstallRequest,
     ),
+    _operation(
+        "dependencies",
+        "PUT",
+        "/upgrade",
+        tenant=TENANT,
+        body={"pluginId": CRM, "version": "^1.0.0", "force": False},
+        model=UpgradeRequest,
+    ),
+    _operation("dependencies", "GET", "/what-if/:plugin", params={"plugin": CRM}, query={"version": "^1.0.0"}),
     _operation(
         "dependencies",
         "POST",

@@ -16,7 +16,7 @@ from contracts.topology import Topology
 from plugin_runtime.context import new_id
 from plugin_runtime.testing import MemoryTransport, VirtualClock
 from plugin_runtime.transport.base import Delivery, Message
-from tests.unit.broker.operations import PREPARATION, Request
+from tests.unit.broker.operations import ANALYTICS, CRM, PREPARATION, Request
 
 ANSWER_SECONDS = 10.0
 TOPOLOGY = Topology()
@@ -56,7 +56,7 @@ class Asked:
 
     async def _begin(self) -> None:
         # With a clock that stands still no lease runs out and no value expires: only requests change anything.
-        self._bus = await self._stack.enter_async_context(bus(clock=VirtualClock()))
+        self._bus = await self._stack.enter_async_context(bus(operators=(CRM, ANALYTICS), clock=VirtualClock()))
         for operation in PREPARATION:
             answer = await self.ask(operation.request())
             assert answer.status == 200, (str(operation), answer)
