@@ -46,7 +46,7 @@ class Broker:
         instance: str,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._topology = topology = Topology(settings.prefix)
+        topology = Topology(settings.prefix)
         self._database = database
         self._transport = transport
         self._provisioner = Provisioner(transport, topology)
@@ -114,7 +114,7 @@ class Broker:
     async def _prepare(self) -> None:
         await self._provisioner.declare_exchanges()
         await reconcile(self._database, self._provisioner)
-        await self.subjects.heartbeats.listen(self._transport, self._topology, is_ready=lambda: self._lock.is_held)
+        await self.subjects.heartbeats.listen(self._transport, is_ready=lambda: self._lock.is_held)
         await self._presence.listen()
         self._presence.expect_return()
 

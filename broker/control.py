@@ -126,7 +126,7 @@ def assemble(
         declarations=declarations,
         lifecycle=lifecycle,
         registry=registry,
-        heartbeats=Heartbeats(registry, roll, heard=heard, now=now),
+        heartbeats=Heartbeats(registry, roll, provisioner.topology, heard=heard, now=now),
         departures=departures,
         sweeper=sweeper,
         watches=Watches(changes),

@@ -26,6 +26,7 @@ ServiceStatus = Literal["HEALTHY", "DEGRADED", "UNAVAILABLE"]
 InstanceStatus = Literal["HEALTHY", "DEGRADED"]
 
 REGISTRY_SERVICE = "system.registry"
+HEARTBEAT_SERVICE = "system.heartbeat"
 TENANTS_SERVICE = "system.tenants"
 PLUGINS_SERVICE = "system.plugins"
 DEPENDENCIES_SERVICE = "system.dependencies"

@@ -27,6 +27,10 @@ from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_instance, check_plug
 
 CALL_QUEUE_LENGTH = 10_000
 INSTANCE_QUEUE_LENGTH = 10_000
+HEARTBEAT_KEY = f"{NO_TENANT}.system.heartbeat.1.0.0"
+"""The routing key of every heartbeat, answered or not, on ``plexica.calls``: that of a call to the broker's own service
+``system.heartbeat``, which has a queue of another kind than all others."""
+
 HEARTBEAT_QUEUE_LENGTH = 100_000
 HEARTBEAT_TTL_SECONDS = 10.0
 IDLE_QUEUE_SECONDS = 600.0
@@ -227,7 +231,7 @@ class Topology:
         )
 
     def heartbeat_queue(self) -> Queue:
-        """Heartbeats that want no answer. What the broker did not take in time is worth nothing."""
+        """Everybody's heartbeats. One that the broker did not take in time is worth nothing."""
         return Queue(
             name=f"{self.prefix}broker.heartbeats",
             message_ttl_seconds=HEARTBEAT_TTL_SECONDS,
@@ -255,10 +259,6 @@ class Topology:
         """The routing key of every reply to an instance; it travels as ``reply_to``."""
         return f"{plugin}.{instance}"
 
-    def heartbeat_key(self) -> str:
-        """The routing key of a heartbeat that wants no answer, on ``plexica.calls``."""
-        return f"{NO_TENANT}.system.heartbeat"
-
     def tenant_key(self, tenant: str, key: str) -> str:
         """The routing key of an event, or of a change of shared data."""
         return f"{tenant}.{key}"
@@ -267,7 +267,7 @@ class Topology:
 
     def heartbeat_binding(self) -> Binding:
         """The broker takes the heartbeats of everybody."""
-        return Binding(self.heartbeat_queue().name, self.calls, self.heartbeat_key())
+        return Binding(self.heartbeat_queue().name, self.calls, HEARTBEAT_KEY)
 
     def presence_binding(self) -> Binding:
         """The broker hears of every queue that loses a consumer."""

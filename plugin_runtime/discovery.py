@@ -21,6 +21,7 @@ from contracts.names import SYSTEM_PLUGIN, check_service_name
 from contracts.registry import (
     DATA_SERVICE,
     DEPENDENCIES_SERVICE,
+    HEARTBEAT_SERVICE,
     PLUGINS_SERVICE,
     REGISTRY_SERVICE,
     SYSTEM_VERSION,
@@ -36,7 +37,9 @@ from plugin_runtime.registry_view import Known, RegistryView
 
 log = structlog.get_logger()
 
-SYSTEM_SERVICES = frozenset({DATA_SERVICE, DEPENDENCIES_SERVICE, PLUGINS_SERVICE, REGISTRY_SERVICE, TENANTS_SERVICE})
+SYSTEM_SERVICES = frozenset(
+    {DATA_SERVICE, DEPENDENCIES_SERVICE, HEARTBEAT_SERVICE, PLUGINS_SERVICE, REGISTRY_SERVICE, TENANTS_SERVICE}
+)
 ASK_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 """How long a caller that knows something waits for the broker to say whether it is still true."""

@@ -4,8 +4,8 @@ import time
 
 from contracts.codec import CALLER_HEADER, TENANT_HEADER, encode
 from contracts.names import NO_TENANT
-from contracts.registry import HEARTBEAT_TYPE, REGISTRY_SERVICE, Heartbeat, HeartbeatAnswer
-from contracts.topology import Topology
+from contracts.registry import HEARTBEAT_SERVICE, HEARTBEAT_TYPE, Heartbeat, HeartbeatAnswer
+from contracts.topology import HEARTBEAT_KEY, Topology
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message, Transport
@@ -35,7 +35,7 @@ class Heartbeats:
         if self._unanswered_left:
             await self._report(body)
             return None
-        answer = await caller.ask(NO_TENANT, REGISTRY_SERVICE, "PUT", "/heartbeat", body=body, timeout=ANSWER_SECONDS)
+        answer = await caller.ask(NO_TENANT, HEARTBEAT_SERVICE, "PUT", "/heartbeat", body=body, timeout=ANSWER_SECONDS)
         self._unanswered_left = UNANSWERED_HEARTBEATS
         return HeartbeatAnswer.parse(answer)
 
@@ -48,6 +48,7 @@ class Heartbeats:
             headers={TENANT_HEADER: NO_TENANT, CALLER_HEADER: self._transport.identity},
             timestamp=int(time.time()),
         )
-        key = self._topology.heartbeat_key()
-        await self._transport.publish(message, exchange=self._topology.calls, routing_key=key, timeout=ANSWER_SECONDS)
+        await self._transport.publish(
+            message, exchange=self._topology.calls, routing_key=HEARTBEAT_KEY, timeout=ANSWER_SECONDS
+        )
         self._unanswered_left = left

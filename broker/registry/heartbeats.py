@@ -1,7 +1,7 @@
-"""Heartbeats that want no answer, two of three: taken from a queue of their own, with nothing to acknowledge.
+"""Heartbeats, on a queue of their own: taken by the hundred a second, from memory, with nothing to acknowledge.
 
-One that is lost with the connection is made up for by the next, long before the lease ends. Whoever is not simply fine
-(an instance that was given up, or says something new of itself) goes the way of those that are answered.
+One that is lost with the connection is made up for by the next, long before the lease ends. Most want no answer: one
+that comes as a call gets it, to tell the instance that the broker is there, knows it, and what it announced last.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -10,12 +10,16 @@ import structlog
 
 from broker.registry.roll import Roll
 from broker.registry.service import Registry
-from contracts.codec import decode
-from contracts.errors import CodedError, MalformedMessageError, PlexicaError
+from contracts.calls import CallReply, CallRequest
+from contracts.codec import TENANT_HEADER, decode, encode
+from contracts.errors import CodedError, MalformedMessageError, TransportError, UnauthenticatedError
+from contracts.names import NO_TENANT
 from contracts.registry import HEARTBEAT_TYPE, Heartbeat
-from contracts.topology import Topology
+from contracts.topology import HEARTBEAT_KEY, HEARTBEAT_TTL_SECONDS, Topology
+from plugin_runtime.context import new_id
+from plugin_runtime.identity import judge_call
 from plugin_runtime.tasks import TaskSet
-from plugin_runtime.transport.base import Consumer, Delivery, Transport
+from plugin_runtime.transport.base import Consumer, Delivery, Message, Transport
 
 PREFETCH = 1000
 
@@ -31,49 +35,54 @@ class Heartbeats:
     """
 
     def __init__(
-        self, registry: Registry, roll: Roll, *, heard: MutableMapping[str, float], now: Callable[[], float]
+        self,
+        registry: Registry,
+        roll: Roll,
+        topology: Topology,
+        *,
+        heard: MutableMapping[str, float],
+        now: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._roll = roll
+        self._topology = topology
         self._heard = heard
         self._now = now
         self._work = TaskSet("registry.heartbeats")
         self._consumer: Consumer | None = None
 
-    async def listen(self, transport: Transport, topology: Topology, *, is_ready: Callable[[], bool]) -> None:
+    async def listen(self, transport: Transport, *, is_ready: Callable[[], bool]) -> None:
         """Declare the queue and consume it; idempotent, and to be repeated after a reconnect.
 
         Args:
             transport: The broker's own connection; not closed here.
-            topology: The names of this bus.
             is_ready: Whether this broker may judge now; what comes while it may not is dropped.
 
         Raises:
             TransportError: RabbitMQ did not do it.
         """
-        queue = topology.heartbeat_queue()
+        queue = self._topology.heartbeat_queue()
         await transport.declare_queue(queue)
-        await transport.bind(topology.heartbeat_binding())
+        await transport.bind(self._topology.heartbeat_binding())
         if self._consumer is None:
             self._consumer = await transport.consume(
                 queue.name,
-                lambda delivery: self.on_delivery(delivery) if is_ready() else None,
+                lambda delivery: self.take(delivery, transport) if is_ready() else None,
                 prefetch=PREFETCH,
                 role="heartbeats",
                 no_ack=True,
                 outrank_zombies=True,
             )
 
-    def on_delivery(self, delivery: Delivery) -> None:
+    def take(self, delivery: Delivery, transport: Transport) -> None:
         """Take a heartbeat; one that cannot be believed is logged and changes nothing."""
-        publisher = delivery.publisher
-        try:
-            beat = _read(delivery)
-        except (CodedError, MalformedMessageError) as error:
-            _log.warning("heartbeat.refused", publisher=publisher, reason=str(error))
+        if delivery.message.type != HEARTBEAT_TYPE:
+            self._work.start(self._answer(delivery, transport))
             return
-        if publisher is None:
-            _log.warning("heartbeat.refused", publisher=publisher, reason="nobody vouches for the publisher")
+        try:
+            publisher, beat = self._believed(delivery)
+        except (CodedError, MalformedMessageError) as error:
+            _refused(delivery, error)
             return
         known = self._roll.at_hand(beat.instance_id)
         if known is not None and (known.plugin_id, known.reported, known.state) == (
@@ -82,17 +91,53 @@ class Heartbeats:
             beat.status,
         ):
             self._heard[known.id] = self._now()
-        else:
-            self._work.start(self._judge(publisher, beat))
+        else:  # given up, touched a moment ago, or it says something new of itself
+            self._work.start(self._judge(delivery, publisher, beat))
 
-    async def _judge(self, publisher: str, beat: Heartbeat) -> None:
+    async def _judge(self, delivery: Delivery, publisher: str, beat: Heartbeat) -> None:
         try:
             await self._registry.heartbeat(publisher, beat)
-        except PlexicaError as error:
-            _log.warning("heartbeat.refused", publisher=publisher, reason=str(error))
+        except (CodedError, TransportError) as error:
+            _refused(delivery, error)
+
+    async def _answer(self, delivery: Delivery, transport: Transport) -> None:
+        try:
+            publisher = judge_call(delivery, self._topology).publisher
+            request = CallRequest.from_json(decode(delivery.message.body))
+            answer = await self._registry.heartbeat(publisher, Heartbeat.parse(request.body))
+            reply = CallReply(status=200, data=answer.to_json())
+        except CodedError as error:
+            _refused(delivery, error)
+            reply = CallReply.of_error(error)
+        except (MalformedMessageError, TransportError) as error:
+            _refused(delivery, error)  # it comes again
+            return
+        try:
+            await self._publish(delivery.message, reply, transport)
+        except TransportError as error:
+            _log.info("heartbeat.not_answered", publisher=delivery.publisher, reason=str(error))
+
+    async def _publish(self, call: Message, reply: CallReply, transport: Transport) -> None:
+        message = Message(
+            body=encode(reply.to_json()),
+            type="reply",
+            message_id=new_id(),
+            correlation_id=call.correlation_id,
+            headers={TENANT_HEADER: NO_TENANT},
+            expiration_seconds=HEARTBEAT_TTL_SECONDS,
+        )
+        # Not mandatory: whoever is gone needs no answer.
+        await transport.publish(
+            message, exchange=self._topology.replies, routing_key=call.reply_to or "", mandatory=False
+        )
+
+    def _believed(self, delivery: Delivery) -> tuple[str, Heartbeat]:
+        if delivery.publisher is None:
+            raise UnauthenticatedError("nobody vouches for the publisher: the message carries no user_id")
+        if (delivery.exchange, delivery.routing_key) != (self._topology.calls, HEARTBEAT_KEY):
+            raise MalformedMessageError(f"it came over exchange '{delivery.exchange}' as '{delivery.routing_key}'")
+        return delivery.publisher, Heartbeat.parse(decode(delivery.message.body))
 
 
-def _read(delivery: Delivery) -> Heartbeat:
-    if delivery.message.type != HEARTBEAT_TYPE:
-        raise MalformedMessageError(f"expected type '{HEARTBEAT_TYPE}', found '{delivery.message.type}'")
-    return Heartbeat.parse(decode(delivery.message.body))
+def _refused(delivery: Delivery, error: Exception) -> None:
+    _log.warning("heartbeat.refused", publisher=delivery.publisher, reason=str(error))

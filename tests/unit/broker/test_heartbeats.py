@@ -3,13 +3,16 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from contracts.calls import CallReply, CallRequest
+from contracts.codec import decode, encode
 from contracts.registry import HEARTBEAT_TYPE, DeregisterRequest
-from contracts.topology import Topology
+from contracts.topology import HEARTBEAT_KEY
 from plugin_runtime.transport.base import Delivery
 from plugin_runtime.transport.memory import MemoryTransport
 from tests.unit.broker.control_plane import CRM, Plane, control_plane
@@ -25,11 +28,21 @@ async def crm_running() -> AsyncIterator[Plane]:
         yield plane
 
 
-def heartbeat(body: Any = None, *, publisher: str | None = "plugin-crm", type_: str = HEARTBEAT_TYPE) -> Delivery:
+def heartbeat(
+    body: Any = None,
+    *,
+    publisher: str | None = "plugin-crm",
+    type_: str = HEARTBEAT_TYPE,
+    exchange: str = "plexica.calls",
+) -> Delivery:
     sent = {"instanceId": "one", "status": "HEALTHY", "load": 0} if body is None else body
     return make_delivery(
-        exchange="plexica.calls", routing_key="x", publisher=publisher, type_=type_, body=json.dumps(sent).encode()
+        exchange=exchange, routing_key=HEARTBEAT_KEY, publisher=publisher, type_=type_, body=json.dumps(sent).encode()
     )
+
+
+def take(plane: Plane, delivery: Delivery | None = None) -> None:
+    plane.control.heartbeats.take(delivery or heartbeat(), plane.transport)
 
 
 async def silent_for(plane: Plane, seconds: float) -> list[str]:
@@ -42,7 +55,7 @@ async def test_it_renews_the_lease() -> None:
     async with crm_running() as plane:
         await plane.control.sweeper.sweep()
         plane.time.seconds += 9
-        plane.control.heartbeats.on_delivery(heartbeat())
+        take(plane)
 
         assert await silent_for(plane, 9) == []
 
@@ -50,7 +63,7 @@ async def test_it_renews_the_lease() -> None:
 async def test_it_brings_back_an_instance_that_was_given_up() -> None:
     async with crm_running() as plane:
         await silent_for(plane, 20)
-        plane.control.heartbeats.on_delivery(heartbeat())
+        take(plane)
         await eventually(lambda: bool(plane.bindings("calls")))
 
         ((key, body),) = await eventual_announcements(plane)
@@ -59,7 +72,7 @@ async def test_it_brings_back_an_instance_that_was_given_up() -> None:
 
 async def test_what_an_instance_says_of_itself_is_announced() -> None:
     async with crm_running() as plane:
-        plane.control.heartbeats.on_delivery(heartbeat({"instanceId": "one", "status": "DEGRADED", "load": 7}))
+        take(plane, heartbeat({"instanceId": "one", "status": "DEGRADED", "load": 7}))
 
         ((_, body),) = await eventual_announcements(plane)
         assert body["service"]["status"] == "DEGRADED"
@@ -70,7 +83,8 @@ async def test_what_an_instance_says_of_itself_is_announced() -> None:
     [
         (heartbeat(publisher=None), "nobody vouches"),
         (heartbeat(publisher="plugin-evil"), "belongs to plugin-crm"),
-        (heartbeat(type_="call"), "expected type 'heartbeat'"),
+        (heartbeat(type_="event"), "type"),
+        (heartbeat(exchange=""), "it came over exchange ''"),
         (heartbeat([]), "must be a JSON object"),
         (heartbeat({"instanceId": "one", "load": -1}), "load"),
     ],
@@ -79,7 +93,7 @@ async def test_one_that_cannot_be_believed_renews_nothing(delivery: Delivery, re
     async with crm_running() as plane:
         plane.time.seconds += 9
         with capture_logs() as logs:
-            plane.control.heartbeats.on_delivery(delivery)
+            take(plane, delivery)
             await eventually(lambda: any(entry["event"] == "heartbeat.refused" for entry in logs))
 
         assert reason in next(entry["reason"] for entry in logs if entry["event"] == "heartbeat.refused")
@@ -90,7 +104,7 @@ async def test_one_of_an_instance_that_left_brings_nothing_back() -> None:
     async with crm_running() as plane:
         await plane.control.registry.deregister("plugin-crm", DeregisterRequest(instance_id="one"))
         await plane.announced()
-        plane.control.heartbeats.on_delivery(heartbeat())
+        take(plane)
 
         assert await silent_for(plane, 0) == []
         assert await plane.database.rows("SELECT id FROM instances") == []
@@ -99,7 +113,7 @@ async def test_one_of_an_instance_that_left_brings_nothing_back() -> None:
 async def test_they_come_from_their_own_queue_and_are_dropped_while_the_broker_may_not_judge() -> None:
     async with crm_running() as plane:
         answers = [True, False]  # taken from the end
-        await plane.control.heartbeats.listen(plane.transport, Topology(), is_ready=answers.pop)
+        await plane.control.heartbeats.listen(plane.transport, is_ready=answers.pop)
         plane.time.seconds += 9
         await publish(plane)
         await eventually(lambda: answers == [True])
@@ -111,10 +125,43 @@ async def test_they_come_from_their_own_queue_and_are_dropped_while_the_broker_m
         ]
 
 
+@pytest.mark.parametrize(
+    ("instance", "answer"),
+    [
+        ("one", {"status": 200, "known": True}),
+        ("nobody", {"status": 200, "known": False}),
+        ("Two!", {"status": 400, "code": "INVALID_REQUEST"}),
+    ],
+)
+async def test_one_that_comes_as_a_call_is_answered(instance: str, answer: dict[str, Any]) -> None:
+    async with crm_running() as plane:
+        replies: list[Delivery] = []
+        await plane.transport.consume("replies.plugin-crm.one", replies.append, prefetch=1, role="replies")
+        take(plane, call(CallRequest(method="PUT", path="/heartbeat", body={"instanceId": instance})))
+        await eventually(lambda: replies)
+
+        assert replies[0].message.correlation_id == "42"
+        reply = CallReply.from_json(decode(replies[0].message.body))
+        found = {"status": reply.status, **(reply.data or {}), **(reply.error or {})}
+        assert found.items() >= answer.items()
+
+
+def call(request: CallRequest) -> Delivery:
+    delivery = make_delivery(
+        exchange="plexica.calls",
+        routing_key=HEARTBEAT_KEY,
+        type_="call",
+        headers={"x-tenant-id": "_"},
+        body=encode(request.to_json()),
+    )
+    delivery.message = replace(delivery.message, correlation_id="42", reply_to="plugin-crm.one")
+    return delivery
+
+
 async def publish(plane: Plane) -> None:
     plugin = MemoryTransport(plane.vhost, identity="plugin-crm")
     await plugin.open()
-    await plugin.publish(heartbeat().message, exchange="plexica.calls", routing_key=Topology().heartbeat_key())
+    await plugin.publish(heartbeat().message, exchange="plexica.calls", routing_key=HEARTBEAT_KEY)
     await plugin.close()
 
 
