@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from broker.cli import dependencies, installations, plugins, services, tenants
+from broker.cli import dependencies, graph, installations, plugins, services, tenants
+from broker.cli.options import Prefix, Url, Yes
 from broker.cli.output import Out
 from broker.cli.ping import ping
 from broker.process import run_broker, teardown
@@ -36,11 +37,10 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(plugins.app, name="plugin")
 installations.add_to(app)
 app.add_typer(services.app, name="services")
+graph.add_to(dependencies.app)
 app.add_typer(dependencies.app, name="deps")
 app.command(name="ping", epilog="Example: plexica ping plugin.json", rich_help_panel=SERVING)(ping)
 
-Url = Annotated[str | None, typer.Option(help="RabbitMQ's address; PLEXICA_URL otherwise.")]
-Prefix = Annotated[str | None, typer.Option(help="Stands before every exchange and queue; PLEXICA_PREFIX otherwise.")]
 Store = Annotated[Path | None, typer.Option(help="The SQLite file; PLEXICA_STORE otherwise.")]
 AutoInstall = Annotated[bool | None, typer.Option(help="Development: install whatever registers.")]
 
@@ -56,7 +56,7 @@ def tear_down(
     url: Url = None,
     prefix: Prefix = None,
     store: Store = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete every exchange and queue of a bus, with the messages in them. The store stays."""
     settings = _settings(url=url, prefix=prefix, store=store)

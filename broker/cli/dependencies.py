@@ -7,6 +7,7 @@ from broker.cli.impact import show_what_if
 from broker.cli.options import PluginArgument, RangeArgument, Recursive
 from broker.cli.output import Listing
 from contracts.dependencies import DependencyEdge, Resolution
+from contracts.explanations import explained
 
 app = typer.Typer(no_args_is_help=True, help="Dependencies: show, resolve, what stands in the way, the graph.")
 
@@ -76,14 +77,10 @@ def _row(edge: DependencyEdge) -> tuple[str, ...]:
 
 
 def _resolution_lines(found: Resolution) -> list[str]:
-    chains = {cause.message: " → ".join(cause.chain) for cause in found.causes}
     lines = [
         f"{found.plugin_id}: every requirement is met" if found.valid else f"{found.plugin_id} cannot be installed"
     ]
-    for error in found.errors:
-        lines.append(f"  error: {error}")
-        if error in chains:
-            lines.append(f"         asked for by {chains[error]}")
+    lines += [f"  {line}" for cause in found.causes for line in explained(cause)]
     lines += [f"  note: {warning}" for warning in found.warnings]
     if found.install_order:
         lines.append(f"  install order: {', '.join(found.install_order)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from broker.cli.options import Prefix, Url
 from broker.system import system_plugin
 from contracts.errors import MissingQueueError
 from contracts.manifest import PluginManifest
@@ -26,8 +27,8 @@ def ping(
     manifest: Annotated[
         Path | None, typer.Argument(help="The plugin.json of the plugin asked for; the broker without it.")
     ] = None,
-    url: Annotated[str | None, typer.Option(help="RabbitMQ's address; PLEXICA_URL otherwise.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="PLEXICA_PREFIX otherwise.")] = None,
+    url: Url = None,
+    prefix: Prefix = None,
     timeout: Annotated[float, typer.Option(help="Seconds until it gives up.", min=0.1)] = PING_SECONDS,
 ) -> None:
     """Say whether somebody serves each service of the broker, or of a plugin: exit status 0 if so, else 1."""

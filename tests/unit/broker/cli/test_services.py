@@ -194,8 +194,8 @@ def test_a_resolution_says_yes_or_no_by_its_exit_status(plexica: Desk) -> None:
 
     assert (bad.status, good.status) == (1, 0)
     assert bad.out.splitlines()[0] == "plugin-analytics cannot be installed"
-    assert "error: Missing dependency: plugin-crm (required by plugin-analytics)" in bad.out
-    assert "plugin-analytics → plugin-crm" in bad.out
+    assert "  Missing dependency: plugin-crm (required by plugin-analytics)" in bad.out
+    assert "    plugin-analytics@1.0.0 requires crm.contacts ^2.0.0 of plugin-crm" in bad.out
     assert (good.json["valid"], good.json["installOrder"]) == (True, ["plugin-crm"])
 
 
