@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from typer.testing import CliRunner
 
 from broker.bootstrap import Broker, running_broker
@@ -67,6 +69,22 @@ class Answer:
         return [line.split() for line in self.out.splitlines()]
 
 
+@contextmanager
+def own_logs() -> Iterator[None]:
+    """A command configures the logs of its process; this one has other tests."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        if was_configured:
+            structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
 class Desk:
     """An operator at a bus of their own."""
 
@@ -82,7 +100,8 @@ class Desk:
             del settings
             return OwnBus(self.folder / "broker.db", plugins or [], beside, instance)
 
-        return Answer(CliRunner().invoke(app, list(words), obj=connect, input=keys))
+        with own_logs():
+            return Answer(CliRunner().invoke(app, list(words), obj=connect, input=keys))
 
     def manifest(self, document: Json, name: str = "plugin.json") -> str:
         """A manifest's file."""
