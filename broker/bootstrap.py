@@ -62,7 +62,7 @@ class Broker:
         return Runner(
             plugin.definition,
             self._transport,
-            SystemRegistrar(self._provisioner, plugin, instance=instance),
+            SystemRegistrar(self._provisioner, plugin, instance=instance, keys=lambda: self.subjects.grants.keys),
             RuntimeSettings(prefix=settings.prefix, concurrency=CONCURRENCY, grace_seconds=STOP_SECONDS),
             instance=instance,
             serves_all_tenants=True,
@@ -87,6 +87,7 @@ class Broker:
             "broker.lock": self._lock.keep,
             "outbox.relay": partial(self._relay.run, self._lock.held),
             "data.expiry": partial(self._expiry.run, self._lock.held),
+            "grants.keys": partial(self.subjects.grants.run, self._lock.held),
             "registry.sweeper": partial(self.subjects.sweeper.run, self._lock.held),
         }
         async with _beside(work):
@@ -108,6 +109,7 @@ class Broker:
         await self._relay.drained()
 
     async def _prepare(self) -> None:
+        await self.subjects.grants.prepare()
         await self._provisioner.declare_exchanges()
         await reconcile(self._database, self._provisioner)
 

@@ -1,10 +1,12 @@
 """The control plane's subjects, put together: what `bootstrap` mounts and tests speak to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from broker.dependencies.installations import Installations
 from broker.dependencies.lifecycle import Lifecycle, RemoveData
+from broker.grants.permissions import Permissions
+from broker.grants.service import Grants
 from broker.outbox.store import Outbox
 from broker.plugins.service import Manifests
 from broker.provisioning.changes import Changes
@@ -27,6 +29,7 @@ class Control:
     manifests: Manifests
     lifecycle: Lifecycle
     registry: Registry
+    grants: Grants
     sweeper: Sweeper
     watches: Watches
 
@@ -39,19 +42,29 @@ def assemble(
     provisioner: Provisioner,
     terms: Terms,
     now: Callable[[], float],
+    operators: Collection[str] = (),
     remove_data: RemoveData | None = None,
 ) -> Control:
     """Put the subjects together; nothing runs yet. From here on tenants are announced, and uninstalled when removed.
 
-    ``now`` tells seconds since the epoch; ``remove_data`` removes a plugin's shared data from a tenant when an
-    uninstall asks for it.
+    ``now`` tells seconds since the epoch; ``operators`` get grants for every tenant; ``remove_data`` removes
+    a plugin's shared data from a tenant when an uninstall asks for it.
     """
     heard: dict[str, float] = {}
     changes = Changes(database, provisioner)
     announcements = Announcements(outbox)
     catalogue = Catalogue(heard)
     statuses = Statuses(catalogue, announcements)
-    installations = Installations(announcements, statuses)
+    permissions = Permissions()
+    grants = Grants(
+        database=database,
+        tenants=tenants,
+        permissions=permissions,
+        announcements=announcements,
+        operators=operators,
+        now=now,
+    )
+    installations = Installations(announcements, statuses, permissions)
     lifecycle = Lifecycle(
         database=database,
         changes=changes,
@@ -64,7 +77,12 @@ def assemble(
     tenants.before_removal(lifecycle.before_tenant_removal)
     tenants.before_removal(announcements.tenant_removed)
     registration = Registration(
-        tenants=tenants, installations=installations, announcements=announcements, catalogue=catalogue, terms=terms
+        tenants=tenants,
+        installations=installations,
+        announcements=announcements,
+        catalogue=catalogue,
+        grants=grants,
+        terms=terms,
     )
     registry = Registry(
         database=database,
@@ -95,6 +113,7 @@ def assemble(
         manifests=manifests,
         lifecycle=lifecycle,
         registry=registry,
+        grants=grants,
         sweeper=sweeper,
         watches=Watches(changes),
     )

@@ -6,6 +6,7 @@ from broker.control import assemble
 from broker.data import endpoints as data_endpoints
 from broker.data.service import SharedData
 from broker.dependencies import endpoints as dependency_endpoints
+from broker.grants import endpoints as grant_endpoints
 from broker.outbox.store import Outbox
 from broker.plugins import endpoints as plugin_endpoints
 from broker.provisioning.provisioner import Provisioner
@@ -19,11 +20,12 @@ from plugin_runtime import Plugin
 
 
 class Subjects:
-    """Tenants, plugins, registry, dependencies and shared data.
+    """Tenants, plugins, registry, grants, dependencies and shared data.
 
     Attributes:
         outbox: What is to be announced.
         data: Shared data.
+        grants: Signs who may speak for whom; prepare it before anything is answered.
         sweeper: Judges leases.
     """
 
@@ -43,14 +45,17 @@ class Subjects:
                 auto_install=settings.auto_install,
             ),
             now=now,
+            operators=settings.operators,
             remove_data=self._remove_data,
         )
         self.sweeper = self._control.sweeper
+        self.grants = self._control.grants
         self.data = SharedData(database, self.outbox, self._tenants, self._control.manifests, now=now)
 
     def mount(self, plugin: Plugin) -> None:
         """Let the system plugin answer for every subject."""
         registry_endpoints.mount(plugin, self._control.registry)
+        grant_endpoints.mount(plugin, self.grants)
         tenant_endpoints.mount(plugin, self._tenants)
         plugin_endpoints.mount(plugin, self._control.manifests)
         dependency_endpoints.mount(plugin, self._control.lifecycle)

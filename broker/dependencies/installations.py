@@ -6,6 +6,7 @@ import structlog
 
 from broker.dependencies import store
 from broker.dependencies.resolver import PluginFacts, major, resolve
+from broker.grants.permissions import Permissions
 from broker.registry.announcements import Announcements
 from broker.registry.statuses import Statuses
 from broker.storage.database import Source, Transaction
@@ -17,8 +18,9 @@ _log = structlog.get_logger()
 class Installations:
     """Changes what is installed; the caller's transaction and topology change around it."""
 
-    def __init__(self, announcements: Announcements, statuses: Statuses) -> None:
+    def __init__(self, announcements: Announcements, statuses: Statuses, permissions: Permissions) -> None:
         self._announcements = announcements
+        self._permissions = permissions
         self._statuses = statuses
 
     async def put(self, transaction: Transaction, installation: Installation) -> bool:
@@ -28,14 +30,20 @@ class Installations:
             return False
         replaced = [version for version in there if major(version) == major(installation.version)]
         await store.install(transaction, installation)
+        await self._permissions.grant(transaction, installation)
         change = "upgraded" if replaced else "installed"
         await self._announcements.plugin(transaction, "upgraded" if replaced else "installed", installation)
         _log.info(f"plugin.{change}", **installation.model_dump())
         return True
 
+    async def grant(self, transaction: Transaction, installation: Installation) -> None:
+        """Grant an installed version what it asks for now, in place of what it was granted when it was installed."""
+        await self._permissions.grant(transaction, installation)
+
     async def take(self, transaction: Transaction, installation: Installation) -> None:
         """Remove an installation."""
         await store.uninstall(transaction, installation)
+        await self._permissions.revoke(transaction, installation.tenant, installation.plugin_id)
         await self._announcements.plugin(transaction, "uninstalled", installation)
         _log.info("plugin.uninstalled", **installation.model_dump())
 

@@ -7,9 +7,10 @@ their task is cancelled: what the caller is told then is what happened.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, Self
@@ -25,6 +26,7 @@ Parameters = Mapping[str, object]
 NO_PARAMETERS: Parameters = MappingProxyType({})
 
 MEMORY = ":memory:"
+OWNER_ONLY = 0o600
 BUSY_TIMEOUT_MILLISECONDS = 5000
 """How long SQLite waits for another process that holds the file, e.g. a backup."""
 
@@ -105,7 +107,8 @@ class Database:
         """Open the store and bring its schema up to date.
 
         Args:
-            path: The file, made if it is not there; None for a store in memory that goes with its connection.
+            path: The file, made for its owner alone if it is not there; None for a store in memory that goes with its
+                connection.
 
         Raises:
             StartError: The file cannot be opened or is no store, a migration failed (then none of it is kept), or a
@@ -115,7 +118,7 @@ class Database:
         try:
             if path is not None:
                 # Tried out first: a connect of aiosqlite that fails leaves a worker thread that nobody can wait for.
-                await asyncio.to_thread(_try_out, place)
+                await asyncio.to_thread(_try_out, path)
             connection = await _connect(place)
         except sqlite3.Error as error:
             raise StartError(f"store '{place}' cannot be opened: {error}") from error
@@ -235,8 +238,11 @@ async def _connected(connection: aiosqlite.Connection) -> None:
     await connection
 
 
-def _try_out(place: str) -> None:
-    sqlite3.connect(place).close()
+def _try_out(path: Path) -> None:
+    # It will hold the key that signs grants: SQLite gives the files that it makes beside this one the same mode.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
+    sqlite3.connect(path).close()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 """A control plane on a store and a vhost in memory, with a clock of its own."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +77,7 @@ class Plane:
 
 
 @asynccontextmanager
-async def control_plane(*, auto_install: bool = False) -> AsyncIterator[Plane]:
+async def control_plane(*, auto_install: bool = False, operators: Iterable[str] = ()) -> AsyncIterator[Plane]:
     database = await Database.open(None)
     vhost, time = MemoryVhost(), Time()
     transport = MemoryTransport(vhost, identity=SYSTEM_PLUGIN)
@@ -93,7 +93,9 @@ async def control_plane(*, auto_install: bool = False) -> AsyncIterator[Plane]:
         provisioner=provisioner,
         terms=Terms(auto_install=auto_install),
         now=time,
+        operators=tuple(operators),
     )
+    await control.grants.prepare()
     try:
         yield Plane(control, database, outbox, tenants, provisioner, transport, vhost, time)
     finally:
