@@ -124,17 +124,21 @@ class Bus:
 
 
 @asynccontextmanager
-async def bus(*, auto_install: bool = False, clock: VirtualClock | None = None) -> AsyncIterator[Bus]:
+async def bus(
+    *, auto_install: bool = False, operators: Iterable[str] = (), clock: VirtualClock | None = None
+) -> AsyncIterator[Bus]:
     """A broker on an empty memory transport, with an empty store in memory.
 
     Args:
         auto_install: Install whatever registers in the tenants that it names, and create those.
+        operators: Plugins that may administer, though they are installed nowhere.
         clock: Time that passes in `Bus.advance` only; real time when None.
     """
     vhost = MemoryVhost(clock)
     # With a clock that jumps, every lease would run out in the first jump.
     settings = BrokerSettings(
         auto_install=auto_install,
+        operators=tuple(operators),
         prefix="",
         heartbeat_seconds=HEARTBEAT_SECONDS,
         lease_seconds=ENDLESS_LEASE_SECONDS if clock else LEASE_SECONDS,

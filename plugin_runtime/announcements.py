@@ -9,14 +9,20 @@ from pydantic import ValidationError
 from contracts.codec import decode
 from contracts.errors import CodedError, MalformedMessageError
 from contracts.events import DataChange
-from contracts.manifest import PluginManifest
-from contracts.registry import ANNOUNCEMENTS, Announcement, PluginAnnouncement, PresenceAnnouncement
+from contracts.registry import (
+    ANNOUNCEMENTS,
+    Announcement,
+    KeysAnnouncement,
+    PluginAnnouncement,
+    PresenceAnnouncement,
+)
 from contracts.topology import Topology
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.discovery import RegistryView
 from plugin_runtime.events.consumer import EventConsumer
-from plugin_runtime.identity import judge_announcement, judge_event
+from plugin_runtime.identity import judge_announcement, judge_change
 from plugin_runtime.installations import Installations
+from plugin_runtime.keys import KeyRing
 from plugin_runtime.marks import SubscriptionMark
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery
@@ -33,8 +39,8 @@ class InstanceQueue:
     def __init__(
         self,
         topology: Topology,
-        manifest: PluginManifest,
         *,
+        keys: KeyRing,
         view: RegistryView,
         installations: Installations,
         events: EventConsumer,
@@ -46,7 +52,7 @@ class InstanceQueue:
         concurrency: int,
     ) -> None:
         self._topology = topology
-        self._manifest = manifest
+        self._keys = keys
         self._view = view
         self._installations = installations
         self._events = events
@@ -105,8 +111,10 @@ class InstanceQueue:
             self._on_presence(announcement)
         elif isinstance(announcement, PluginAnnouncement):
             self._installations.apply(announcement)
+        elif isinstance(announcement, KeysAnnouncement):
+            self._keys.replace(announcement.keys)
 
     def _change(self, delivery: Delivery) -> None:
-        judge_event(delivery, self._topology, myself=self._manifest.id)
+        judge_change(delivery, self._topology)
         change = DataChange.model_validate(decode(delivery.message.body))
         self._data_watchers.publish(delivery.routing_key, change)

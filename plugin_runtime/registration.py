@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Protocol
@@ -26,6 +27,7 @@ from contracts.errors import (
     UnconfirmedPublishError,
     error_from_wire,
 )
+from contracts.grants import GrantList, GrantRequest
 from contracts.names import NO_TENANT
 from contracts.registry import (
     PROTOCOL,
@@ -41,6 +43,8 @@ from contracts.topology import Topology
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.context import new_id
 from plugin_runtime.definition import Definition
+from plugin_runtime.identity import judge_direct_reply
+from plugin_runtime.pulse import Pulse
 from plugin_runtime.transport.base import Delivery, Message, Transport
 
 log = structlog.get_logger()
@@ -78,6 +82,13 @@ class Registrar(Protocol):
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
         """Renew the lease; None where there is none to renew."""
+
+    async def grants(self, caller: Caller, tenants: Sequence[str]) -> GrantList:
+        """Ask for grants in these tenants, and for the keys."""
+
+    @property
+    def is_broker_silent(self) -> bool:
+        """Whether the broker was not heard for so long that grants cannot be renewed."""
 
     async def deregister(self, caller: Caller) -> None:
         """Take the instance back."""
@@ -121,6 +132,12 @@ class RemoteRegistrar:
             strict=strict,
         )
         self._may_be_registered = False
+        self._pulse = Pulse()
+
+    @property
+    def is_broker_silent(self) -> bool:
+        """Whether no answer came for 30 s, or the first after that came just now."""
+        return self._pulse.is_silent(time.monotonic())
 
     async def register(self) -> RegisterAnswer:
         """Register, however long the broker takes to come; every try in vain is logged.
@@ -146,14 +163,21 @@ class RemoteRegistrar:
         self._may_be_registered = True
         reply = await self._ask(CallRequest(method="PUT", path="/register", body=self._request.to_json()), timeout)
         self._may_be_registered = reply.error is None
+        self._pulse.beat(time.monotonic())
         return _read(reply)
 
     async def _ask(self, request: CallRequest, timeout: float) -> CallReply:
         answered: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
         def on_reply(delivery: Delivery) -> None:
-            if not answered.done() and delivery.message.correlation_id == correlation_id:
-                answered.set_result(delivery)
+            if answered.done() or delivery.message.correlation_id != correlation_id:
+                return
+            try:
+                judge_direct_reply(delivery)
+            except CodedError as error:
+                log.warning("broker.answer_refused", reason=error.message)
+                return
+            answered.set_result(delivery)
 
         correlation_id = new_id()
         key = self._topology.call_key(NO_TENANT, REGISTRY_SERVICE, SYSTEM_VERSION)
@@ -188,7 +212,16 @@ class RemoteRegistrar:
         answer = await caller.ask(
             NO_TENANT, REGISTRY_SERVICE, "PUT", "/heartbeat", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
         )
+        self._pulse.beat(time.monotonic())
         return HeartbeatAnswer.parse(answer)
+
+    async def grants(self, caller: Caller, tenants: Sequence[str]) -> GrantList:
+        """Ask for grants; errors as of a call, and `TenantNotFoundError` or `PermissionDeniedError` for one refused."""
+        body = GrantRequest(tenants=tuple(tenants))
+        answer = await caller.ask(
+            NO_TENANT, REGISTRY_SERVICE, "PUT", "/grants", body=body, timeout=HEARTBEAT_ANSWER_SECONDS
+        )
+        return GrantList.parse(answer)
 
     async def deregister(self, caller: Caller) -> None:
         """Say good-bye; after this the broker routes no new calls here."""

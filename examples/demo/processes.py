@@ -39,6 +39,7 @@ class ProcessStage:
             "PLEXICA_PREFIX": prefix,
             "PLEXICA_STORE": str(folder / "broker.db"),
             "PLEXICA_TENANT": self.tenant,
+            "PLEXICA_OPERATORS": narrator.id,
             "PYTHONUNBUFFERED": "1",
         }
         self._running: dict[str, asyncio.subprocess.Process] = {}

@@ -79,7 +79,7 @@ class EmbeddedStage:
 async def embedded() -> AsyncIterator[EmbeddedStage]:
     """A bus in this process, with the narrator connected."""
     narrator = narrating_plugin()
-    async with bus() as embedded_bus, embedded_bus.connected(narrator):
+    async with bus(operators=[narrator.id]) as embedded_bus, embedded_bus.connected(narrator):
         stage = EmbeddedStage(embedded_bus, narrator)
         try:
             yield stage
