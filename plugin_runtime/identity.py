@@ -3,8 +3,8 @@
     exchange              publisher must be                     grant
     plexica.calls         any plugin, or the broker             signed by the broker, to the publisher, for the first
                                                                 word of the routing key, not over; then the endpoint's
-                                                                permissions. Key ``_``: none, and only the broker's own
-                                                                services are called so
+                                                                permissions (`calls.permissions`). Key ``_``: none, and
+                                                                only the broker's own services are called so
     plexica.replies       the callee of that correlation id     none
     the default exchange  the broker, answering a direct call   none
     plexica.events        the owner of the key's first word     the same, but may be over: an event may wait for days
@@ -42,6 +42,10 @@ DATA_TYPES = ("data.set", "data.deleted", "data.expired")
 
 Patterns = Mapping[Literal["events", "data"], Sequence[str]]
 """What a queue is bound for: patterns of keys without the tenant, by what they are about."""
+
+
+class UnheardKeyError(Exception):
+    """No subscription of this version hears the key. Another version's may: they share the queue, so it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,9 @@ def judge_event(delivery: Delivery, topology: Topology, keys: KeyRing, *, myself
         InvalidRequestError: An unknown type, or no tenant.
         UnauthenticatedError: Nobody vouches for the publisher, or the event's grant is missing, not the broker's or
             another plugin's.
-        PermissionDeniedError: The publisher does not own the key, the tenant is not the routing key's or not the
-            grant's, or no pattern admits the key.
+        PermissionDeniedError: The publisher does not own the key, or the tenant is not the routing key's or not the
+            grant's.
+        UnheardKeyError: No pattern admits the key.
     """
     claim = _claim(delivery, topology)
     if claim.exchange == "plexica.redelivery":
@@ -193,27 +198,6 @@ def judge_direct_reply(delivery: Delivery) -> None:
     claim = _claim(delivery, Topology())
     _expect_exchange(claim, DEFAULT_EXCHANGE)
     _expect_publisher(claim, (SYSTEM_PLUGIN,))
-
-
-def judge_permissions(origin: Origin, asked: Sequence[str], *, myself: str, endpoint: str) -> None:
-    """Let the caller of an endpoint pass if it was granted everything that the endpoint asks for.
-
-    The plugin itself needs no permission for its own endpoints, and an administrator none for any.
-
-    Raises:
-        PermissionDeniedError: Something was not granted; details: ``missing`` names each.
-    """
-    if not asked or origin.publisher == myself or (origin.grant is not None and origin.grant.admin):
-        return
-    granted = origin.grant.perms if origin.grant else ()
-    missing = [permission for permission in asked if permission not in granted]
-    if missing:
-        raise PermissionDeniedError(
-            f"{origin.publisher} lacks {', '.join(missing)} in tenant {origin.tenant}, which {endpoint} asks for",
-            missing=missing,
-            hint=f"list it under 'permissions' of the dependency in the manifest of {origin.publisher}; it is granted "
-            "with the next installation or upgrade",
-        )
 
 
 def _claim(delivery: Delivery, topology: Topology) -> _Claim:
@@ -302,7 +286,7 @@ def _expect_publisher(claim: _Claim, publishers: tuple[str, ...]) -> None:
 
 def _expect_bound(claim: _Claim, origin: Origin, patterns: Sequence[str]) -> None:
     if not any(matches(pattern, origin.key) for pattern in patterns):
-        raise _unbound(claim)
+        raise UnheardKeyError(str(_unbound(claim)))
 
 
 def _unbound(claim: _Claim) -> PermissionDeniedError:

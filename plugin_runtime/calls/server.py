@@ -32,11 +32,12 @@ from contracts.errors import (
 from contracts.manifest import Service
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
+from plugin_runtime.calls.permissions import judge_permissions
 from plugin_runtime.calls.routing import Match, Router
 from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.gate import Gate
-from plugin_runtime.identity import Origin, judge_permissions
+from plugin_runtime.identity import Origin
 from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
 from plugin_runtime.tasks import TaskSet, was_asked_to_stop
 from plugin_runtime.transport.base import Delivery, Message, Transport

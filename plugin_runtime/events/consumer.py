@@ -23,13 +23,16 @@ from plugin_runtime.context import Context, new_id
 from plugin_runtime.dead_letters import DeadLetters, headers_again
 from plugin_runtime.events.acknowledgement import Bury, Done, Retry, decide
 from plugin_runtime.gate import Gate
-from plugin_runtime.identity import Origin, Patterns
+from plugin_runtime.identity import Origin, Patterns, UnheardKeyError
 from plugin_runtime.incoming import Change, Event, Tenants
 from plugin_runtime.marks import SubscriptionMark
 from plugin_runtime.tasks import TaskSet, was_asked_to_stop
 from plugin_runtime.transport.base import Delivery, Message, Transport
 
 log = structlog.get_logger()
+
+REFUSALS = (CodedError, MalformedMessageError, UnheardKeyError)
+"""Why a delivery is handed to no handler."""
 
 
 class EventConsumer:
@@ -63,7 +66,7 @@ class EventConsumer:
         try:
             # An instance's queue is bound for the changes that it watches, too.
             incoming = await self._receive(delivery, {**_patterns(marks), "data": ("#",)})
-        except (CodedError, MalformedMessageError) as error:
+        except REFUSALS as error:
             log.warning("event.broadcast_refused", reason=str(error), routing_key=delivery.routing_key)
             return
         key = incoming.key if isinstance(incoming, Event) else f"{incoming.namespace}.{incoming.key}"
@@ -91,7 +94,7 @@ class EventConsumer:
         error: Exception | None
         try:
             incoming = await self._receive(delivery, _patterns([mark]))
-        except (CodedError, MalformedMessageError) as refused:
+        except REFUSALS as refused:
             error = refused
         else:
             error = await self._run(mark, incoming)

@@ -1,11 +1,13 @@
 """Who gets a grant, with which permissions, and the life of the keys that sign them."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker.grants import service
 from broker.grants.rules import DAY_SECONDS, SigningKey, is_worn
 from broker.storage import schema
 from broker.storage.database import Database
@@ -16,6 +18,7 @@ from contracts.manifest import Dependency
 from contracts.names import OPERATOR_PLUGIN
 from plugin_runtime.keys import KeyRing
 from tests.unit.broker.control_plane import CRM, Plane, control_plane, manifest, need
+from tests.waiting import eventually
 
 READ, WRITE = "plugin.crm.contacts.read", "plugin.crm.contacts.write"
 ACME = "acme-corp"
@@ -285,3 +288,17 @@ async def test_what_was_installed_before_there_were_grants_keeps_what_it_declare
             await transaction.execute(script)
 
         assert await permissions_of(plane) == (READ,)
+
+
+async def test_the_age_of_the_key_is_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.001)
+    async with control_plane() as plane:
+        grants = plane.control.grants
+        looking = asyncio.create_task(grants.run())
+        for _ in range(2):
+            before, plane.time.seconds = grants.signing.id, plane.time.seconds + 30 * DAY_SECONDS
+            await eventually(lambda before=before: grants.signing.id != before)  # type: ignore[misc]
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+        assert len(grants.keys) == 3

@@ -5,14 +5,15 @@ import pytest
 from contracts.errors import InvalidRequestError, PermissionDeniedError, UnauthenticatedError
 from contracts.grants import CLOCK_LEEWAY_SECONDS, OUTAGE_GRACE_SECONDS
 from contracts.topology import Topology
+from plugin_runtime.calls.permissions import judge_permissions
 from plugin_runtime.identity import (
     Origin,
+    UnheardKeyError,
     judge_announcement,
     judge_call,
     judge_change,
     judge_direct_reply,
     judge_event,
-    judge_permissions,
     judge_reply,
 )
 from plugin_runtime.keys import KeyRing
@@ -203,13 +204,13 @@ def test_a_change_of_the_broker_needs_no_grant() -> None:
         (event(headers=headers("plugin-analytics")), UnauthenticatedError),
         (event(headers=headers("plugin-crm", x_grant=OTHER_KEY.sign(make_grant()))), UnauthenticatedError),
         (event(headers=headers("plugin-crm", x_grant=KEY.sign(make_grant(ten="globex")))), UnauthenticatedError),
-        (event(routing_key="acme-corp.crm.secrets.made"), PermissionDeniedError),
+        (event(routing_key="acme-corp.crm.secrets.made"), UnheardKeyError),
         (event(exchange="plexica.calls"), PermissionDeniedError),
         (event(exchange="plexica.data", type_="data.set"), PermissionDeniedError),
         (event(exchange="plexica.data", publisher="plugin-system"), InvalidRequestError),
         (
             event(exchange="plexica.data", publisher="plugin-system", type_="data.set", routing_key="acme-corp.x.y"),
-            PermissionDeniedError,
+            UnheardKeyError,
         ),
     ],
 )
@@ -263,7 +264,7 @@ def test_a_redelivery_by_anybody_else_is_refused() -> None:
     [
         ({"x_original_publisher": "plugin-analytics"}, PermissionDeniedError),
         ({"x_original_routing_key": "globex.crm.events.contact.created"}, PermissionDeniedError),
-        ({"x_original_routing_key": "acme-corp.crm.secrets.made"}, PermissionDeniedError),
+        ({"x_original_routing_key": "acme-corp.crm.secrets.made"}, UnheardKeyError),
         ({"x_original_exchange": "plexica.calls"}, PermissionDeniedError),
         ({"x_original_exchange": "plexica.data", "x_original_type": "data.set"}, PermissionDeniedError),
         ({"x_grant": None}, UnauthenticatedError),
