@@ -39,10 +39,10 @@ URGENT_SHARE = 0.1
 """With less than this share of its life left, a grant is renewed before it is used."""
 
 PATIENCE_SECONDS = 1.0
-"""How long a use waits for that renewal; then the old grant goes."""
+"""How long a use waits for that renewal; then the old grant goes, and no other use waits before the broker answers."""
 
 PAUSE_SECONDS = 5.0
-"""How long nobody asks again after that was in vain, and how often at most keys are asked for."""
+"""How often at most keys are asked for."""
 
 KEPT_SECONDS = 3600.0
 """A grant that was not used for so long is not renewed any more."""
@@ -86,7 +86,7 @@ class Grants:
         self._held: dict[str, _Held] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._patient_from = -math.inf
+        self._is_broker_away = False
         self._keys_asked_at = -math.inf
         self._are_keys_new = False
         self._keys_asking = asyncio.Lock()
@@ -94,6 +94,7 @@ class Grants:
     def begin(self, answer: RegisterAnswer) -> None:
         """Begin again from a registration; of what was held, grants in tenants that it still names are kept."""
         self._keys.replace(answer.keys)
+        self._is_broker_away = False
         kept = {tenant: held for tenant, held in self._held.items() if tenant in answer.heard_tenants}
         self._held = kept
         for grant in answer.grants:
@@ -120,7 +121,7 @@ class Grants:
         if held is None:
             return await self._first(tenant, deadline)
         held.used_at = now = self._clock()
-        if now >= held.urgent_at and now >= self._patient_from:
+        if now >= held.urgent_at:
             await self.renewed(tenant, deadline)
             held = self._held.get(tenant, held)
             held.used_at = now
@@ -130,17 +131,20 @@ class Grants:
         """Ask for another grant now, for a moment.
 
         Returns:
-            Whether there is one; else the old one stays, and nobody waits for another for a while.
+            Whether there is one; else the old one stays, and nobody waits again before the broker answers: the
+            heartbeat tells, and renews.
 
         Raises:
             TenantNotFoundError: There is no such tenant any more.
             PermissionDeniedError: This plugin is not installed there any more.
         """
+        if self._is_broker_away:
+            return False
         try:
             async with asyncio.timeout(min(PATIENCE_SECONDS, deadline.remaining_seconds / 2)):
                 await asyncio.shield(self._ask_once(tenant))
         except BROKER_AWAY as error:
-            self._patient_from = self._clock() + PAUSE_SECONDS
+            self._is_broker_away = True
             log.warning("grants.stale_used", tenant=tenant, reason=str(error) or "no answer yet")
             return False
         return True
@@ -244,6 +248,7 @@ class Grants:
             self._take(answer)
 
     def _take(self, answer: GrantList) -> None:
+        self._is_broker_away = False
         if answer.keys:
             self._keys.replace(answer.keys)
         for grant in answer.grants:
