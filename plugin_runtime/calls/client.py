@@ -236,6 +236,8 @@ class CallClient:
             except NotConnectedError:
                 if not outgoing.is_repeatable:
                     raise
+                if self._pending.callee_of(outgoing.correlation_id) is None:
+                    return  # the reply overtook the confirm, which is lost now: nobody waits for a second run
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
