@@ -65,7 +65,7 @@ class Broker:
         return Runner(
             plugin.definition,
             self._transport,
-            SystemRegistrar(self._provisioner, plugin, instance=instance),
+            SystemRegistrar(self._provisioner, plugin, instance=instance, keys=lambda: self.subjects.grants.keys),
             RuntimeSettings(prefix=settings.prefix, concurrency=CONCURRENCY, grace_seconds=STOP_SECONDS),
             instance=instance,
             serves_all_tenants=True,
@@ -91,6 +91,7 @@ class Broker:
             "outbox.relay": partial(self._relay.run, self._lock.held),
             "data.expiry": partial(self._expiry.run, self._lock.held),
             "registry.presence": partial(self._presence.run, self._lock.held),
+            "grants.keys": partial(self.subjects.grants.run, self._lock.held),
             "registry.sweeper": partial(self.subjects.sweeper.run, self._lock.held),
         }
         async with _beside(work):
@@ -112,6 +113,7 @@ class Broker:
         await self._relay.drained()
 
     async def _prepare(self) -> None:
+        await self.subjects.grants.prepare()
         await self._provisioner.declare_exchanges()
         await reconcile(self._database, self._provisioner)
         await self.subjects.heartbeats.listen(self._transport, is_ready=lambda: self._lock.is_held)

@@ -7,6 +7,8 @@ from broker.administration import Administration
 from broker.dependencies.declarations import Declarations
 from broker.dependencies.installations import Installations
 from broker.dependencies.lifecycle import Lifecycle, RemoveData
+from broker.grants.permissions import Permissions
+from broker.grants.service import Grants
 from broker.outbox.store import Outbox
 from broker.plugins.removal import Removal
 from broker.plugins.service import Manifests
@@ -37,6 +39,7 @@ class Control:
     registry: Registry
     heartbeats: Heartbeats
     departures: Departures
+    grants: Grants
     sweeper: Sweeper
     watches: Watches
 
@@ -63,7 +66,16 @@ def assemble(
     announcements = Announcements(outbox)
     catalogue = Catalogue(heard)
     statuses = Statuses(catalogue, announcements)
-    installations = Installations(changes, announcements, statuses)
+    permissions = Permissions()
+    grants = Grants(
+        database=database,
+        tenants=tenants,
+        permissions=permissions,
+        announcements=announcements,
+        operators=administration.operators,
+        now=now,
+    )
+    installations = Installations(changes, announcements, statuses, permissions)
     lifecycle = Lifecycle(
         database=database,
         changes=changes,
@@ -75,7 +87,12 @@ def assemble(
     tenants.before_removal(lifecycle.before_tenant_removal)
     tenants.before_removal(announcements.tenant_removed)
     registration = Registration(
-        tenants=tenants, installations=installations, announcements=announcements, catalogue=catalogue, terms=terms
+        tenants=tenants,
+        installations=installations,
+        announcements=announcements,
+        catalogue=catalogue,
+        grants=grants,
+        terms=terms,
     )
     registry = Registry(
         database=database,
@@ -128,6 +145,7 @@ def assemble(
         registry=registry,
         heartbeats=Heartbeats(registry, roll, provisioner.topology, heard=heard, now=now),
         departures=departures,
+        grants=grants,
         sweeper=sweeper,
         watches=Watches(changes),
     )

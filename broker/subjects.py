@@ -7,6 +7,7 @@ from broker.control import assemble
 from broker.data import endpoints as data_endpoints
 from broker.data.service import SharedData
 from broker.dependencies import endpoints as dependency_endpoints
+from broker.grants import endpoints as grant_endpoints
 from broker.outbox.store import Outbox
 from broker.plugins import endpoints as plugin_endpoints
 from broker.provisioning.provisioner import Provisioner
@@ -23,11 +24,12 @@ from plugin_runtime.transport.base import Transport
 
 
 class Subjects:
-    """Tenants, plugins, registry, dependencies and shared data.
+    """Tenants, plugins, registry, grants, dependencies and shared data.
 
     Attributes:
         outbox: What is to be announced.
         data: Shared data.
+        grants: Signs who may speak for whom; prepare it before anything is answered.
         sweeper: Judges leases.
         heartbeats: Renews them.
     """
@@ -57,6 +59,7 @@ class Subjects:
         self._now = now
         self.sweeper = self._control.sweeper
         self.heartbeats = self._control.heartbeats
+        self.grants = self._control.grants
         self.data = SharedData(database, self.outbox, self._tenants, self._control.manifests, now=now)
 
     def presence(self, transport: Transport, topology: Topology, *, vhost: str) -> Presence:
@@ -76,6 +79,7 @@ class Subjects:
         """Let the system plugin answer for every subject."""
         control = self._control
         registry_endpoints.mount(plugin, control.registry)
+        grant_endpoints.mount(plugin, self.grants)
         tenant_endpoints.mount(plugin, self._tenants, self._administration)
         plugin_endpoints.mount(plugin, control.manifests, control.removal, self._administration)
         dependency_endpoints.mount(plugin, control.declarations, control.lifecycle, self._administration)

@@ -131,7 +131,7 @@ async def bus(
 
     Args:
         auto_install: Install whatever registers in the tenants that it names, and create those.
-        operators: Plugins that may administer; with ``auto_install`` every plugin may.
+        operators: Plugins that may administer, and act in tenants where they are not installed.
         clock: Time that passes in `Bus.advance` only; real time when None.
     """
     vhost = MemoryVhost(clock)

@@ -19,8 +19,14 @@ OUTAGE_GRACE_SECONDS = 3600.0
 SILENCE_SECONDS = 30.0
 """Without an answer to a heartbeat for so long, the broker counts as away."""
 
+CLOCK_LEEWAY_SECONDS = 30.0
+"""By so much the clocks of two hosts may differ (RFC 7519, 4.1.4)."""
+
 MOST_TENANTS = 100
 """How many grants one request may ask for."""
+
+TENANTS_UP_FRONT = 20
+"""For how many of its tenants an instance gets grants when it registers; it asks for others at first use."""
 
 
 class Grant(WireModel):
@@ -30,6 +36,7 @@ class Grant(WireModel):
         sub: The plugin (RFC 7519, 4.1.2).
         ten: The tenant.
         perms: What it was granted when it was installed there, ascending.
+        admin: It administers, and may call every endpoint whatever permissions that asks for.
         iat: Seconds since the epoch when it was signed.
         exp: Seconds since the epoch when it ends.
     """
@@ -37,6 +44,7 @@ class Grant(WireModel):
     sub: PluginId
     ten: TenantId
     perms: Many[Permission] = ()
+    admin: bool = False
     iat: int
     exp: int
 
@@ -67,9 +75,9 @@ class GrantToken(WireModel):
 
 
 class GrantRequest(WireModel):
-    """The caller asks for its grants in these tenants."""
+    """The caller asks for its grants in these tenants; for none, it asks for the keys alone."""
 
-    tenants: Annotated[Many[TenantId], Field(min_length=1, max_length=MOST_TENANTS)]
+    tenants: Annotated[Many[TenantId], Field(max_length=MOST_TENANTS)] = ()
 
 
 class GrantList(WireModel):

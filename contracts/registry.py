@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contracts.grants import GrantToken, VerificationKey
 from contracts.limits import LARGEST_WHOLE_NUMBER, MOST_ENDPOINTS, MOST_PATTERNS, MOST_TENANTS
 from contracts.manifest import Dependency, Endpoint, Metadata, PluginManifest
 from contracts.wire import (
@@ -120,6 +121,8 @@ class RegisterAnswer(WireModel):
         revision: The registry's revision; announcements count on from here.
         status: DEGRADED when a required dependency is missing in some tenant.
         reasons: Why, in the resolver's words.
+        keys: By which grants are checked, all that still count.
+        grants: For the first of ``heard_tenants``; for the others it asks at first use.
     """
 
     instance_id: InstanceId
@@ -136,6 +139,8 @@ class RegisterAnswer(WireModel):
     revision: int
     status: InstanceStatus = "HEALTHY"
     reasons: Many[str] = ()
+    keys: Many[VerificationKey] = ()
+    grants: Many[GrantToken] = ()
 
 
 class ServiceRegistration(WireModel):
@@ -238,8 +243,20 @@ class TenantAnnouncement(WireModel):
     tenant: TenantId
 
 
+class KeysAnnouncement(WireModel):
+    """On ``_.grants.keys``: by which keys grants are checked from now on, all that still count."""
+
+    revision: int
+    keys: Many[VerificationKey]
+
+
 Announcement = (
-    ServiceAnnouncement | PresenceAnnouncement | DependencyAnnouncement | PluginAnnouncement | TenantAnnouncement
+    ServiceAnnouncement
+    | PresenceAnnouncement
+    | DependencyAnnouncement
+    | PluginAnnouncement
+    | TenantAnnouncement
+    | KeysAnnouncement
 )
 
 ANNOUNCEMENTS: dict[str, type[Announcement]] = {
@@ -253,5 +270,6 @@ ANNOUNCEMENTS: dict[str, type[Announcement]] = {
     "plugin.upgraded": PluginAnnouncement,
     "tenant.created": TenantAnnouncement,
     "tenant.removed": TenantAnnouncement,
+    "keys": KeysAnnouncement,
 }
 """Message type -> body, for everything on ``plexica.registry``."""

@@ -345,6 +345,11 @@ def tenant_announcement(tenant: str, change: Literal["created", "removed"]) -> s
     return f"{tenant}.tenant.{change}"
 
 
+def keys_announcement() -> str:
+    """``_.grants.keys``: the keys by which grants are checked."""
+    return f"{NO_TENANT}.grants.keys"
+
+
 def connection_name(plugin: str, instance: str, role: str) -> str:
     """``plugin-crm/7f3a/publish``: RabbitMQ's management page then reads like the registry."""
     return f"{plugin or SYSTEM_PLUGIN}/{instance}/{role}"

@@ -14,14 +14,16 @@ from contracts.registry import (
     ANNOUNCEMENTS,
     Announcement,
     DependencyAnnouncement,
+    KeysAnnouncement,
     PluginAnnouncement,
     PresenceAnnouncement,
 )
 from contracts.topology import Topology
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.events.consumer import EventConsumer
-from plugin_runtime.identity import judge_announcement, judge_event
+from plugin_runtime.identity import judge_announcement, judge_change
 from plugin_runtime.installations import Installations
+from plugin_runtime.keys import KeyRing
 from plugin_runtime.marks import SubscriptionMark
 from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.tasks import TaskSet
@@ -41,6 +43,7 @@ class InstanceQueue:
         topology: Topology,
         manifest: PluginManifest,
         *,
+        keys: KeyRing,
         view: RegistryView,
         installations: Installations,
         events: EventConsumer,
@@ -54,6 +57,7 @@ class InstanceQueue:
     ) -> None:
         self._topology = topology
         self._manifest = manifest
+        self._keys = keys
         self._view = view
         self._installations = installations
         self._events = events
@@ -115,11 +119,13 @@ class InstanceQueue:
             self._installations.apply(announcement)
         elif isinstance(announcement, DependencyAnnouncement) and self._is_mine(announcement):
             self._on_declared(announcement.dependencies)
+        elif isinstance(announcement, KeysAnnouncement):
+            self._keys.replace(announcement.keys)
 
     def _is_mine(self, declared: DependencyAnnouncement) -> bool:
         return (declared.plugin_id, declared.version) == (self._manifest.id, self._manifest.version)
 
     def _change(self, delivery: Delivery) -> None:
-        judge_event(delivery, self._topology, myself=self._manifest.id)
+        judge_change(delivery, self._topology)
         change = DataChange.model_validate(decode(delivery.message.body))
         self._data_watchers.publish(delivery.routing_key, change)

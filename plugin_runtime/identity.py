@@ -1,21 +1,30 @@
 """Receiver rules: who may say what on which exchange. Pure; one function a row of the table.
 
-    exchange              publisher must be                        tenant
-    plexica.calls         any plugin, or the broker                header = first word of the routing key
-    plexica.replies       the callee of that correlation id        (the pending call knows)
-    plexica.events        the owner of the key's first word        header = first word of the routing key
-    plexica.data          the broker                               header = first word of the routing key
-    plexica.registry      the broker                               none
-    plexica.redelivery    myself or the broker; the original is    header = first word of the original key
-                          believed only here, and judged as above
+    exchange              publisher must be                     grant
+    plexica.calls         any plugin, or the broker             signed by the broker, to the publisher, for the first
+                                                                word of the routing key, not over; then the endpoint's
+                                                                permissions (`calls.permissions`). Key ``_``: none, and
+                                                                only the broker's own services are called so
+    plexica.replies       the callee of that correlation id     none
+    the default exchange  the broker, answering a direct call   none
+    plexica.events        the owner of the key's first word     the same, but may be over: an event may wait for days
+    plexica.data          the broker                            none
+    plexica.registry      the broker                            none
+    plexica.redelivery    myself or the broker; the original    that of the original
+                          is believed only here, and judged
+                          as above
 
-RabbitMQ sets the exchange and checks ``user_id``; the tenant's first word is what the broker bound.
+RabbitMQ sets the exchange and checks ``user_id``. In every row the routing key must be one that the receiver's own
+bindings admit: RabbitMQ routes by CC and BCC headers too, and holds only the message's own key against permissions.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from contracts.codec import (
     CALLER_HEADER,
+    GRANT_HEADER,
     ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_KEY_HEADER,
     ORIGINAL_PUBLISHER_HEADER,
@@ -23,11 +32,20 @@ from contracts.codec import (
     TENANT_HEADER,
 )
 from contracts.errors import InvalidRequestError, PermissionDeniedError, UnauthenticatedError
-from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_tenant, owner_of
-from contracts.topology import Topology
+from contracts.grants import CLOCK_LEEWAY_SECONDS, OUTAGE_GRACE_SECONDS, Grant
+from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_tenant, matches, owner_of
+from contracts.topology import DEFAULT_EXCHANGE, Topology
+from plugin_runtime.keys import KeyRing
 from plugin_runtime.transport.base import Delivery
 
 DATA_TYPES = ("data.set", "data.deleted", "data.expired")
+
+Patterns = Mapping[Literal["events", "data"], Sequence[str]]
+"""What a queue is bound for: patterns of keys without the tenant, by what they are about."""
+
+
+class UnheardKeyError(Exception):
+    """No subscription of this version hears the key. Another version's may: they share the queue, so it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +57,14 @@ class Origin:
         publisher: The plugin id that RabbitMQ vouches for.
         key: The routing key without the tenant.
         type: The message's type.
+        grant: What the broker says of the publisher in the tenant; None where the rule asks for none.
     """
 
     tenant: str
     publisher: str
     key: str
     type: str
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +75,89 @@ class _Claim:
     type: str
 
 
-def judge_call(delivery: Delivery, topology: Topology) -> Origin:
+def judge_call(
+    delivery: Delivery,
+    topology: Topology,
+    keys: KeyRing,
+    *,
+    service: str,
+    version: str,
+    now: float,
+    is_broker_silent: bool,
+) -> Origin:
     """Admit a call.
+
+    Args:
+        delivery: What came by the queue of this service version.
+        topology: The names of the bus.
+        keys: By which grants are checked.
+        service: The service that is called.
+        version: Its version.
+        now: Seconds since the epoch.
+        is_broker_silent: Nobody can renew a grant now: one that is over is taken for the outage grace.
 
     Raises:
         InvalidRequestError: Another type than ``call``, or no tenant.
-        UnauthenticatedError: Nobody vouches for the publisher, or the caller header names another one.
-        PermissionDeniedError: It came over another exchange, or its tenant is not the routing key's.
+        UnauthenticatedError: Nobody vouches for the publisher, the caller header names another one, or the grant is
+            missing, not the broker's, another plugin's, or over.
+        PermissionDeniedError: It came over another exchange, under a key that this queue is not bound for, for a
+            tenant that the grant is not for, or for none to a service that is not the broker's.
     """
     claim = _claim(delivery, topology)
     _expect_exchange(claim, "plexica.calls")
     _expect_type(claim, ("call",))
-    return _origin(delivery, claim)
+    origin = _origin(delivery, claim)
+    if claim.routing_key != topology.call_key(origin.tenant, service, version):
+        raise _unbound(claim)
+    if origin.tenant == NO_TENANT:
+        if owner_of(service) != SYSTEM_PLUGIN:
+            raise PermissionDeniedError(f"{service} belongs to a tenant's plugin and cannot be called for no tenant")
+        return origin
+    granted = _granted(delivery, origin, keys)
+    _refuse_over(granted.grant, now, is_broker_silent=is_broker_silent)
+    return granted
 
 
-def judge_event(delivery: Delivery, topology: Topology, *, myself: str) -> Origin:
+def judge_event(delivery: Delivery, topology: Topology, keys: KeyRing, *, myself: str, patterns: Patterns) -> Origin:
     """Admit an event or a change of shared data; one that comes back for another attempt is judged by its original.
 
     Raises:
         InvalidRequestError: An unknown type, or no tenant.
-        UnauthenticatedError: Nobody vouches for the publisher.
-        PermissionDeniedError: The publisher does not own the key, or the tenant is not the routing key's.
+        UnauthenticatedError: Nobody vouches for the publisher, or the event's grant is missing, not the broker's or
+            another plugin's.
+        PermissionDeniedError: The publisher does not own the key, or the tenant is not the routing key's or not the
+            grant's.
+        UnheardKeyError: No pattern admits the key.
     """
     claim = _claim(delivery, topology)
     if claim.exchange == "plexica.redelivery":
         _expect_publisher(claim, (myself, SYSTEM_PLUGIN))
         claim = _original(delivery)
     if claim.exchange == "plexica.data":
-        _expect_type(claim, DATA_TYPES)
-        _expect_publisher(claim, (SYSTEM_PLUGIN,))
-        return _origin(delivery, claim)
+        return _change(delivery, claim, patterns.get("data", ()))
     _expect_exchange(claim, "plexica.events")
     _expect_type(claim, ("event",))
     origin = _origin(delivery, claim)
     _expect_publisher(claim, (owner_of(origin.key),))
-    return origin
+    _expect_bound(claim, origin, patterns.get("events", ()))
+    return _granted(delivery, origin, keys)
+
+
+def judge_change(delivery: Delivery, topology: Topology) -> Origin:
+    """Admit a change of shared data that this instance watches; what no watcher asked for is handed to nobody.
+
+    Raises:
+        InvalidRequestError: An unknown type, or no tenant.
+        UnauthenticatedError: Nobody vouches for the publisher.
+        PermissionDeniedError: Somebody else than the broker published it, or elsewhere.
+    """
+    claim = _claim(delivery, topology)
+    _expect_exchange(claim, "plexica.data")
+    return _change(delivery, claim, ("#",))
 
 
 def judge_announcement(delivery: Delivery, topology: Topology) -> None:
-    """Admit an announcement: from the broker, over ``plexica.registry``.
+    """Admit an announcement: from the broker, over ``plexica.registry``, of which an instance hears everything.
 
     Raises:
         UnauthenticatedError: Nobody vouches for the publisher.
@@ -101,6 +165,38 @@ def judge_announcement(delivery: Delivery, topology: Topology) -> None:
     """
     claim = _claim(delivery, topology)
     _expect_exchange(claim, "plexica.registry")
+    _expect_publisher(claim, (SYSTEM_PLUGIN,))
+
+
+def judge_reply(delivery: Delivery, topology: Topology, *, key: str, callee: str) -> None:
+    """Admit the reply to a call of this instance.
+
+    Args:
+        delivery: What came by the reply queue, under the correlation id of a call that waits.
+        topology: The names of the bus.
+        key: The one key that the reply queue is bound for.
+        callee: The plugin that was called.
+
+    Raises:
+        UnauthenticatedError: Nobody vouches for the publisher.
+        PermissionDeniedError: Somebody else published it, elsewhere or under another key.
+    """
+    claim = _claim(delivery, topology)
+    _expect_exchange(claim, "plexica.replies")
+    _expect_publisher(claim, (callee,))
+    if claim.routing_key != key:
+        raise _unbound(claim)
+
+
+def judge_direct_reply(delivery: Delivery) -> None:
+    """Admit the broker's answer to a registration; its address is RabbitMQ's own and nobody's to guess.
+
+    Raises:
+        UnauthenticatedError: Nobody vouches for the publisher.
+        PermissionDeniedError: Somebody else published it, or elsewhere.
+    """
+    claim = _claim(delivery, Topology())
+    _expect_exchange(claim, DEFAULT_EXCHANGE)
     _expect_publisher(claim, (SYSTEM_PLUGIN,))
 
 
@@ -119,6 +215,14 @@ def _original(delivery: Delivery) -> _Claim:
     if missing:
         raise InvalidRequestError(f"a redelivered event lacks {', '.join(missing)}")
     return _Claim(*map(str, found))
+
+
+def _change(delivery: Delivery, claim: _Claim, patterns: Sequence[str]) -> Origin:
+    _expect_type(claim, DATA_TYPES)
+    _expect_publisher(claim, (SYSTEM_PLUGIN,))
+    origin = _origin(delivery, claim)
+    _expect_bound(claim, origin, patterns)
+    return origin
 
 
 def _origin(delivery: Delivery, claim: _Claim) -> Origin:
@@ -140,6 +244,27 @@ def _origin(delivery: Delivery, claim: _Claim) -> Origin:
     return Origin(tenant, claim.publisher, key, claim.type)
 
 
+def _granted(delivery: Delivery, origin: Origin, keys: KeyRing) -> Origin:
+    """The origin with its grant, which must be the publisher's own and for the tenant."""
+    token = delivery.message.headers.get(GRANT_HEADER)
+    if not isinstance(token, str) or not token:
+        raise UnauthenticatedError(f"the message carries no grant for tenant '{origin.tenant}'", header=GRANT_HEADER)
+    grant = keys.verify(token)
+    if grant.sub != origin.publisher:
+        raise UnauthenticatedError(f"the grant is '{grant.sub}'s, but '{origin.publisher}' published the message")
+    if grant.ten != origin.tenant:
+        raise PermissionDeniedError(f"the grant is for tenant '{grant.ten}', not for '{origin.tenant}'")
+    return Origin(origin.tenant, origin.publisher, origin.key, origin.type, grant)
+
+
+def _refuse_over(grant: Grant | None, now: float, *, is_broker_silent: bool) -> None:
+    grace = OUTAGE_GRACE_SECONDS if is_broker_silent else CLOCK_LEEWAY_SECONDS
+    if grant is not None and now > grant.exp + grace:
+        raise UnauthenticatedError(
+            f"the grant of '{grant.sub}' for '{grant.ten}' ended {now - grant.exp:.0f} s ago", header=GRANT_HEADER
+        )
+
+
 def _expect_exchange(claim: _Claim, exchange: str) -> None:
     if claim.exchange != exchange:
         raise PermissionDeniedError(f"a '{claim.type}' came over '{claim.exchange}', expected '{exchange}'")
@@ -157,3 +282,14 @@ def _expect_publisher(claim: _Claim, publishers: tuple[str, ...]) -> None:
         raise PermissionDeniedError(
             f"'{claim.publisher}' may not publish '{claim.routing_key}' on '{claim.exchange}', only {expected} may"
         )
+
+
+def _expect_bound(claim: _Claim, origin: Origin, patterns: Sequence[str]) -> None:
+    if not any(matches(pattern, origin.key) for pattern in patterns):
+        raise UnheardKeyError(str(_unbound(claim)))
+
+
+def _unbound(claim: _Claim) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"'{claim.routing_key}' is no key that this queue is bound for: it came by another way, e.g. a CC header"
+    )

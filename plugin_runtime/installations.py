@@ -8,6 +8,7 @@ from contracts.manifest import PluginManifest
 from contracts.registry import PluginAnnouncement, RegisterAnswer
 from plugin_runtime.calls.caller import NO_CONTEXT
 from plugin_runtime.context import Context
+from plugin_runtime.grants import Grants
 from plugin_runtime.tenant import Means, TenantClient
 
 ANNOUNCEMENT_SECONDS = 1.0
@@ -70,7 +71,8 @@ class Installations:
     up because its own version is not the one would lose what its neighbour could handle.
     """
 
-    def __init__(self, manifest: PluginManifest, means: Means, *, everywhere: bool = False) -> None:
+    def __init__(self, manifest: PluginManifest, means: Means, grants: Grants, *, everywhere: bool = False) -> None:
+        self._grants = grants
         self._manifest = manifest
         self._means = means
         self._everywhere = everywhere
@@ -85,20 +87,18 @@ class Installations:
         """Whether events of the tenant are handled."""
         return self._everywhere or await self._hearing.admits(tenant)
 
-    def knows(self, tenant: str) -> bool:
-        """Whether the tenant is surely there, without asking."""
-        return self._everywhere or tenant in self._serving
-
     def replace(self, answer: RegisterAnswer) -> None:
         """Begin again from a registration."""
         self._serving.replace(answer.tenants)
         self._hearing.replace((*answer.tenants, *answer.heard_tenants))
+        self._grants.begin(answer)
 
     def apply(self, announcement: PluginAnnouncement) -> None:
         """Take an announcement in."""
         if announcement.plugin_id != self._manifest.id:
             return
         tenant, is_here = announcement.tenant, announcement.change != "uninstalled"
+        self._grants.drop(tenant)  # what it says is over: there is none now, or one with other permissions
         (self._hearing.add if is_here or announcement.remaining else self._hearing.discard)(tenant)
         if announcement.version == self._manifest.version:
             (self._serving.add if is_here else self._serving.discard)(tenant)

@@ -13,11 +13,12 @@ Function = TypeVar("Function", bound=Handler)
 
 @dataclass(frozen=True, slots=True)
 class EndpointMark:
-    """A handler and the method and path it answers."""
+    """A handler, the method and path it answers, and the permissions that its caller must hold."""
 
     method: str
     path: str
     handler: Handler
+    permissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class ServiceDefinition:
         return self._endpoint("DELETE", path)
 
     def _endpoint(self, method: str, path: str) -> Callable[[Function], Function]:
-        if self._declared(method, path) is None:
+        declared = self._declared(method, path)
+        if declared is None:
             listed = ", ".join(f"{item.method} {item.path}" for item in self.service.endpoints)
             raise InvalidEndpointError(
                 f"{self._plugin}: {self.name} has a handler for {method} {path}, which the manifest does not list; "
@@ -76,7 +78,7 @@ class ServiceDefinition:
             check_endpoint_handler(function, plugin=self._plugin, service=self.name, method=method, path=path)
             if any(mark.method == method and mark.path == path for mark in self.endpoints):
                 raise DuplicateEndpointError(f"{self._plugin}: {self.name} {method} {path} has two handlers")
-            self.endpoints.append(EndpointMark(method, path, function))
+            self.endpoints.append(EndpointMark(method, path, function, declared.permissions))
             return function
 
         return store

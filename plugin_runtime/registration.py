@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Protocol
@@ -22,6 +24,7 @@ from contracts.errors import (
     TransportError,
     UnconfirmedPublishError,
 )
+from contracts.grants import GrantList, GrantRequest
 from contracts.names import NO_TENANT
 from contracts.registry import (
     PROTOCOL,
@@ -36,6 +39,7 @@ from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.direct import DirectCalls
 from plugin_runtime.definition import Definition
 from plugin_runtime.heartbeats import Heartbeats
+from plugin_runtime.pulse import Pulse
 from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
@@ -73,6 +77,13 @@ class Registrar(Protocol):
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
         """Renew the lease; None where there is none to renew."""
+
+    async def grants(self, caller: Caller, tenants: Sequence[str]) -> GrantList:
+        """Ask for grants in these tenants, and for the keys."""
+
+    @property
+    def is_broker_silent(self) -> bool:
+        """Whether the broker was not heard for so long that grants cannot be renewed."""
 
     async def deregister(self, caller: Caller) -> None:
         """Take the instance back."""
@@ -115,6 +126,12 @@ class RemoteRegistrar:
             strict=strict,
         )
         self._may_be_registered = False
+        self._pulse = Pulse()
+
+    @property
+    def is_broker_silent(self) -> bool:
+        """Whether no answer came for 30 s, or the first after that came just now."""
+        return self._pulse.is_silent(time.monotonic())
 
     async def register(self) -> RegisterAnswer:
         """Register, however long the broker takes to come; every try in vain is logged.
@@ -141,11 +158,21 @@ class RemoteRegistrar:
         request = CallRequest(method="PUT", path="/register", body=self._request.to_json())
         reply = await self._calls.ask(REGISTRY_SERVICE, request, timeout=timeout)
         self._may_be_registered = reply.error is None
+        self._pulse.beat(time.monotonic())
         return _read(reply)
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
         """Renew the lease; see `Heartbeats.beat`."""
-        return await self._heartbeats.beat(caller, load)
+        answer = await self._heartbeats.beat(caller, load)
+        if answer is not None:
+            self._pulse.beat(time.monotonic())
+        return answer
+
+    async def grants(self, caller: Caller, tenants: Sequence[str]) -> GrantList:
+        """Ask for grants; errors as of a call, and `TenantNotFoundError` or `PermissionDeniedError` for one refused."""
+        body = GrantRequest(tenants=tuple(tenants))
+        answer = await caller.ask(NO_TENANT, REGISTRY_SERVICE, "PUT", "/grants", body=body, timeout=ANSWER_SECONDS)
+        return GrantList.parse(answer)
 
     async def deregister(self, caller: Caller) -> None:
         """Say good-bye; after this the broker routes no new calls here."""

@@ -7,6 +7,7 @@ stop     deregister (no new calls are routed here) -> run until the call queues 
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -21,12 +22,14 @@ from contracts.errors import (
     TransportError,
 )
 from contracts.events import DataChange
+from contracts.grants import GrantList
 from contracts.registry import REGISTRY_SERVICE, Announcement, RegisterAnswer, TenantView
 from contracts.topology import Topology
 from plugin_runtime.announcements import InstanceQueue
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.client import CallClient
 from plugin_runtime.calls.server import CallServer
+from plugin_runtime.consumers import Consumers
 from plugin_runtime.context import Deadline
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.dead_letters import DeadLetters
@@ -34,20 +37,19 @@ from plugin_runtime.definition import Definition
 from plugin_runtime.discovery import ServiceDiscovery
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.events.publisher import EventPublisher
+from plugin_runtime.gate import Gate
+from plugin_runtime.grants import Grants
 from plugin_runtime.installations import Installations
+from plugin_runtime.keys import KeyRing
 from plugin_runtime.registration import Registrar
 from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.tenant import Means, TenantClient
-from plugin_runtime.transport.base import Consumer, Transport
+from plugin_runtime.transport.base import Transport
 
 log = structlog.get_logger()
 
-PREFETCH_PER_WORKER = 4
-REPLY_PREFETCH = 1000
-INSTANCE_PREFETCH = 100
-QUEUE_EMPTY_POLL_SECONDS = 0.02
 REGISTRATION_TRIES = 3
 AFTER_A_MISS_SECONDS = 0.5
 INSTALLED_NOWHERE = (
@@ -87,24 +89,34 @@ class Runner:
         self._view = RegistryView()
         self._lost_track = asyncio.Event()
         self._discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
-        self._client = CallClient(transport, topology, instance=instance)
+        keys = KeyRing()
+        self._grants = Grants(self._ask_grants, keys)
+        self._client = CallClient(transport, topology, instance=instance, tokens=self._grants)
         self._caller = Caller(self._client, self._discovery)
         announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
         means = Means(
             manifest=manifest,
             instance=instance,
             caller=self._caller,
-            publisher=EventPublisher(transport, topology, require_tenant=self._require_tenant),
+            publisher=EventPublisher(transport, topology, tokens=self._grants),
             discovery=self._discovery,
             data_watchers=data_watchers,
             announcement_watchers=announcement_watchers,
         )
-        self._installations = Installations(manifest, means, everywhere=serves_all_tenants)
+        self._installations = Installations(manifest, means, self._grants, everywhere=serves_all_tenants)
         dead_letters = DeadLetters(transport, topology)
+        gate = Gate(
+            topology,
+            myself=manifest.id,
+            keys=keys,
+            refresh_keys=self._grants.refresh_keys,
+            is_broker_silent=lambda: registrar.is_broker_silent,
+        )
         self._server = CallServer(
             transport,
             topology,
             instance=instance,
+            gate=gate,
             routers=definition.routers(),
             tenants=self._installations,
             dead_letters=dead_letters,
@@ -113,6 +125,7 @@ class Runner:
         self._events = EventConsumer(
             transport,
             topology,
+            gate=gate,
             tenants=self._installations,
             dead_letters=dead_letters,
             concurrency=settings.concurrency,
@@ -120,6 +133,7 @@ class Runner:
         self._own = InstanceQueue(
             topology,
             manifest,
+            keys=keys,
             view=self._view,
             installations=self._installations,
             events=self._events,
@@ -131,9 +145,15 @@ class Runner:
             data_watchers=data_watchers,
             concurrency=settings.concurrency,
         )
-        self._call_consumers: list[Consumer] = []
-        self._event_consumers: list[Consumer] = []
-        self._inward_consumers: list[Consumer] = []
+        self._consumers = Consumers(
+            transport,
+            definition,
+            client=self._client,
+            server=self._server,
+            events=self._events,
+            own=self._own,
+            concurrency=settings.concurrency,
+        )
         self._heart: asyncio.Task[None] | None = None
         self._registering = asyncio.Lock()
 
@@ -170,7 +190,7 @@ class Runner:
         """
         await self._transport.open()
         answer = await self._register()
-        await self._consume(answer)
+        await self._consumers.start(answer)
         self._transport.on_reconnected(self._reconnected)
         self._heart = asyncio.create_task(self._beat(answer.heartbeat_seconds), name="heartbeat")
         log.info(
@@ -193,7 +213,7 @@ class Runner:
             if self._heart is not None:
                 self._heart.cancel()
                 await asyncio.gather(self._heart, return_exceptions=True)
-            if answer is not None and self._inward_consumers:
+            if answer is not None and self._consumers:
                 await self._leave(answer, deadline)
             else:
                 await self._registrar.withdraw()
@@ -205,52 +225,23 @@ class Runner:
             await self._registrar.deregister(self._caller)
         except (CodedError, TransportError) as error:
             log.warning("plugin.not_deregistered", reason=str(error))
-        await self._until_empty(list(answer.call_queues.values()), deadline)
-        for consumer in (*self._call_consumers, *self._event_consumers):
-            await consumer.cancel()
-        await self._take_leftovers(answer, deadline)
+        # The broker unbinds a version's queue with its last instance; what is in it by then is still run.
+        await self._consumers.until_empty(list(answer.call_queues.values()), deadline)
+        await self._consumers.stop_working()
+        if self._owns_transport:  # what waits in the broker's own queues is for the next broker
+            await self._consumers.take_leftovers(answer, deadline)
         await self._server.drain(deadline.remaining_seconds)
         await self._events.drain(deadline.remaining_seconds)
-        for consumer in self._inward_consumers:
-            await consumer.cancel()
+        await self._consumers.stop_listening()
         await self._own.drain(deadline.remaining_seconds)
         log.info("plugin.stopped", plugin=self._definition.manifest.id, instance=self.instance)
 
     async def _abandon(self) -> None:
         await self._client.close()
+        await self._grants.close()
         await self._discovery.close()
         if self._owns_transport:
             await self._transport.close()
-
-    async def _until_empty(self, queues: list[str], deadline: Deadline) -> None:
-        """The broker unbinds a version's queue with its last instance; what is in it by then is still run."""
-        for queue in queues:
-            with suppress(TransportError):
-                while not deadline.is_spent:
-                    depth = await self._transport.depth(queue)
-                    if depth.messages == 0 or depth.consumers > 1:
-                        break
-                    await asyncio.sleep(QUEUE_EMPTY_POLL_SECONDS)
-
-    async def _take_leftovers(self, answer: RegisterAnswer, deadline: Deadline) -> None:
-        """Run what waits in a queue that is left to nobody: instances that stop together each leave it to the other.
-
-        Not the broker's own queues: what waits there is for the next broker.
-        """
-        for service, queue in answer.call_queues.items():
-            with suppress(TransportError):
-                depth = await self._transport.depth(queue)
-                if depth.messages == 0 or depth.consumers or not self._owns_transport:
-                    continue
-                consumer = await self._consume_calls(service, queue)
-                while depth.messages and not deadline.is_spent:
-                    await asyncio.sleep(QUEUE_EMPTY_POLL_SECONDS)
-                    depth = await self._transport.depth(queue)
-                await consumer.cancel()
-
-    async def _consume_calls(self, service: str, queue: str) -> Consumer:
-        prefetch = PREFETCH_PER_WORKER * self._settings.concurrency
-        return await self._transport.consume(queue, self._server.for_service(service), prefetch=prefetch, role=service)
 
     async def _register(self) -> RegisterAnswer:
         async with self._registering:
@@ -273,34 +264,6 @@ class Runner:
     async def _reconnected(self) -> None:
         """Have the heart register again; it tries until it succeeds."""
         self._lost_track.set()
-
-    async def _consume(self, answer: RegisterAnswer) -> None:
-        concurrency = self._settings.concurrency
-        # A zombie connection's consumer must not swallow replies: ours outranks it after every reconnect.
-        self._inward_consumers = [
-            await self._transport.consume(
-                answer.reply_queue,
-                self._client.on_reply,
-                prefetch=REPLY_PREFETCH,
-                role="replies",
-                outrank_zombies=True,
-            ),
-            await self._transport.consume(
-                answer.instance_queue,
-                self._own.on_delivery,
-                prefetch=INSTANCE_PREFETCH,
-                role="instance",
-                outrank_zombies=True,
-            ),
-        ]
-        for mark in self._definition.marks:
-            if not mark.broadcast:
-                queue = answer.subscription_queues[mark.name]
-                on_delivery = self._events.for_subscription(mark)
-                consumer = await self._transport.consume(queue, on_delivery, prefetch=concurrency, role=mark.name)
-                self._event_consumers.append(consumer)
-        for service, queue in answer.call_queues.items():
-            self._call_consumers.append(await self._consume_calls(service, queue))
 
     async def _beat(self, heartbeat_seconds: float) -> None:
         """Renew the lease for ever; nothing but a cancellation ends this, or the instance would die of silence."""
@@ -328,10 +291,10 @@ class Runner:
         is_complete = self._view.heard_revision(answer.revision)
         if not answer.known or not is_complete:
             self._lost_track.set()
+        await self._grants.renew()
 
-    async def _require_tenant(self, tenant: str) -> None:
-        if not self._installations.knows(tenant):
-            await self._discovery.require_tenant(tenant)
+    async def _ask_grants(self, tenants: Sequence[str]) -> GrantList:
+        return await self._registrar.grants(self._caller, tenants)
 
     async def _ask_versions(self, tenant: str, service: str, deadline: Deadline) -> TenantView:
         timeout = max(0.001, deadline.remaining_seconds)

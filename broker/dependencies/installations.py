@@ -11,6 +11,7 @@ from broker.dependencies.causes import Node
 from broker.dependencies.impact import Known, affected
 from broker.dependencies.resolver import PluginFacts, major, resolve
 from broker.dependencies.succession import still_needed
+from broker.grants.permissions import Permissions
 from broker.provisioning import store as provisioned
 from broker.provisioning.changes import Changes
 from broker.registry.announcements import Announcements
@@ -28,9 +29,12 @@ _log = structlog.get_logger()
 class Installations:
     """Changes what is installed; the caller's transaction and topology change around it."""
 
-    def __init__(self, changes: Changes, announcements: Announcements, statuses: Statuses) -> None:
+    def __init__(
+        self, changes: Changes, announcements: Announcements, statuses: Statuses, permissions: Permissions
+    ) -> None:
         self._changes = changes
         self._announcements = announcements
+        self._permissions = permissions
         self._statuses = statuses
         self._unsettled: set[str] = set()
         changes.before_applying(self._succeed)
@@ -57,6 +61,7 @@ class Installations:
             if item.version != installation.version:
                 await store.supersede(transaction, item)
         await store.install(transaction, installation)
+        await self._permissions.grant(transaction, installation)
         change: Literal["installed", "upgraded"] = "upgraded" if replaced else "installed"
         remaining = ordered({installation.version, *(item.version for item in there)})
         reasons = installation.overridden
@@ -65,12 +70,17 @@ class Installations:
         log(f"plugin.{change}", **_words(installation), replaced=replaced, overridden=reasons)
         return replaced
 
+    async def grant(self, transaction: Transaction, installation: Installation) -> None:
+        """Grant an installed version what it asks for now, in place of what it was granted when it was installed."""
+        await self._permissions.grant(transaction, installation)
+
     async def take(
         self, transaction: Transaction, installation: Installation, *, overridden: Iterable[str] = ()
     ) -> None:
         """Remove an installation, and, with the plugin's last one in the tenant, what its instances follow there."""
         reasons = tuple(overridden)
         await store.uninstall(transaction, installation)
+        await self._permissions.revoke(transaction, installation.tenant, installation.plugin_id)
         left = await store.installations_of(transaction, installation.plugin_id, installation.tenant)
         if not left:
             await provisioned.remove_watches_in(transaction, installation.tenant, installation.plugin_id)

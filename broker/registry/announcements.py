@@ -7,11 +7,13 @@ from broker.outbox.store import Outbox
 from broker.registry import store
 from broker.storage.database import Transaction
 from contracts.dependencies import Installation
+from contracts.grants import VerificationKey
 from contracts.manifest import Dependency
 from contracts.names import NO_TENANT
 from contracts.registry import (
     Announcement,
     DependencyAnnouncement,
+    KeysAnnouncement,
     PluginAnnouncement,
     PresenceAnnouncement,
     ServiceAnnouncement,
@@ -20,6 +22,7 @@ from contracts.registry import (
 )
 from contracts.topology import (
     dependency_announcement,
+    keys_announcement,
     plugin_announcement,
     presence_announcement,
     service_announcement,
@@ -95,6 +98,11 @@ class Announcements:
     async def tenant_removed(self, transaction: Transaction, tenant: str) -> None:
         """Announce that a tenant goes: a hook for `Tenants.before_removal`."""
         await self._tenant(transaction, "removed", tenant)
+
+    async def keys(self, transaction: Transaction, keys: Iterable[VerificationKey]) -> None:
+        """Announce by which keys grants are checked from now on."""
+        body = KeysAnnouncement(revision=await store.next_revision(transaction), keys=tuple(keys))
+        await self._add(transaction, keys_announcement(), "keys", body)
 
     async def _tenant(self, transaction: Transaction, change: Literal["created", "removed"], tenant: str) -> None:
         body = TenantAnnouncement(change=change, revision=await store.next_revision(transaction), tenant=tenant)

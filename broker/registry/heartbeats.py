@@ -14,10 +14,11 @@ from contracts.calls import CallReply, CallRequest
 from contracts.codec import TENANT_HEADER, decode, encode
 from contracts.errors import CodedError, MalformedMessageError, TransportError, UnauthenticatedError
 from contracts.names import NO_TENANT
-from contracts.registry import HEARTBEAT_TYPE, Heartbeat
+from contracts.registry import HEARTBEAT_SERVICE, HEARTBEAT_TYPE, SYSTEM_VERSION, Heartbeat
 from contracts.topology import HEARTBEAT_KEY, HEARTBEAT_TTL_SECONDS, Topology
 from plugin_runtime.context import new_id
 from plugin_runtime.identity import judge_call
+from plugin_runtime.keys import KeyRing
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Consumer, Delivery, Message, Transport
 
@@ -102,7 +103,7 @@ class Heartbeats:
 
     async def _answer(self, delivery: Delivery, transport: Transport) -> None:
         try:
-            publisher = judge_call(delivery, self._topology).publisher
+            publisher = self._caller(delivery)
             request = CallRequest.from_json(decode(delivery.message.body))
             answer = await self._registry.heartbeat(publisher, Heartbeat.parse(request.body))
             reply = CallReply(status=200, data=answer.to_json())
@@ -116,6 +117,19 @@ class Heartbeats:
             await self._publish(delivery.message, reply, transport)
         except TransportError as error:
             _log.info("heartbeat.not_answered", publisher=delivery.publisher, reason=str(error))
+
+    def _caller(self, delivery: Delivery) -> str:
+        # It carries no tenant, so nothing is asked of keys and clocks.
+        origin = judge_call(
+            delivery,
+            self._topology,
+            KeyRing(),
+            service=HEARTBEAT_SERVICE,
+            version=SYSTEM_VERSION,
+            now=self._now(),
+            is_broker_silent=False,
+        )
+        return origin.publisher
 
     async def _publish(self, call: Message, reply: CallReply, transport: Transport) -> None:
         message = Message(

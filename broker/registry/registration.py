@@ -8,6 +8,7 @@ from broker.dependencies import store as dependencies
 from broker.dependencies.installations import Installations, resolve_in
 from broker.dependencies.lifecycle import refuse_unresolved
 from broker.dependencies.resolver import major
+from broker.grants.service import Grants
 from broker.plugins import store as plugins
 from broker.registry import store
 from broker.registry.announcements import Announcements
@@ -49,12 +50,14 @@ class Registration:
         installations: Installations,
         announcements: Announcements,
         catalogue: Catalogue,
+        grants: Grants,
         terms: Terms,
     ) -> None:
         self._tenants = tenants
         self._installations = installations
         self._announcements = announcements
         self._catalogue = catalogue
+        self._grants = grants
         self._terms = terms
 
     async def write(self, transaction: Transaction, request: RegisterRequest, now: float) -> None:
@@ -73,7 +76,7 @@ class Registration:
             await self._announcements.dependencies(
                 transaction, manifest.id, manifest.version, manifest.api.dependencies
             )
-        touched = await self._auto_install(transaction, request)
+        touched = await self._auto_install(transaction, request, is_new=is_new)
         if is_new:  # what was registered beside the former manifest went with it
             await store.stop_serving(transaction, request.instance_id)
         await _write_instance(transaction, request, taken_back, now)
@@ -123,6 +126,8 @@ class Registration:
             revision=now,
             status="DEGRADED" if reasons else "HEALTHY",
             reasons=reasons,
+            keys=self._grants.keys,
+            grants=await self._grants.up_front(source, manifest.id),
         )
 
     async def _view(self, source: Source, tenant: str, asked: tuple[Dependency, ...], revision: int) -> TenantView:
@@ -134,7 +139,7 @@ class Registration:
             found.update((record.id, record) for record in records)
         return TenantView(tenant=tenant, services=tuple(found.values()), revision=revision)
 
-    async def _auto_install(self, transaction: Transaction, request: RegisterRequest) -> set[str]:
+    async def _auto_install(self, transaction: Transaction, request: RegisterRequest, *, is_new: bool) -> set[str]:
         if not self._terms.auto_install:
             return set()
         plugin, version = request.manifest.id, request.manifest.version
@@ -147,6 +152,8 @@ class Registration:
             installation = Installation(tenant=tenant, plugin_id=plugin, version=version)
             if await self._installations.put(transaction, installation) is not None:
                 touched.add(tenant)
+            elif is_new:  # its author changed the manifest and starts it again: nobody else is there to agree to it
+                await self._installations.grant(transaction, installation)
         return touched
 
     async def _is_outdated(self, source: Source, tenant: str, plugin: str, version: str) -> bool:

@@ -27,6 +27,7 @@ Parameters = Mapping[str, object]
 NO_PARAMETERS: Parameters = MappingProxyType({})
 
 MEMORY = ":memory:"
+OWNER_ONLY = 0o600
 BUSY_TIMEOUT_MILLISECONDS = 5000
 """How long SQLite waits for another process that holds the file, e.g. a backup."""
 
@@ -114,7 +115,8 @@ class Database:
         """Open the store and bring its schema up to date; until `close` nobody else can open it.
 
         Args:
-            path: The file, made if it is not there; None for a store in memory that goes with its connection.
+            path: The file, made for its owner alone if it is not there; None for a store in memory that goes with its
+                connection.
 
         Raises:
             BrokerLockedError: Another broker uses it.

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -19,6 +20,7 @@ from contracts.codec import (
     CALLER_HEADER,
     CHAIN_HEADER,
     DEADLINE_HEADER,
+    GRANT_HEADER,
     INSTANCE_HEADER,
     REQUEST_HEADER,
     TENANT_HEADER,
@@ -42,11 +44,14 @@ from contracts.errors import (
     ServiceNotFoundError,
     ServiceUnavailableError,
     TransportError,
+    UnauthenticatedError,
 )
+from contracts.names import NO_TENANT
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
 from plugin_runtime.calls.pending import Answer, Pending, Waiting
 from plugin_runtime.context import Context, Deadline, new_id
+from plugin_runtime.identity import judge_reply
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 
@@ -76,10 +81,21 @@ class _Outgoing:
     is_repeatable: bool
 
 
+class Tokens(Protocol):
+    """Where a message gets the grant that it must carry."""
+
+    async def token(self, tenant: str, deadline: Deadline) -> str:
+        """The token for a tenant; `TenantNotFoundError`, `PermissionDeniedError` or `CallTimeoutError`."""
+
+    async def renewed(self, tenant: str, deadline: Deadline) -> bool:
+        """Get another in place of one that was refused; False while the broker is away."""
+
+
 class CallClient:
     """Publishes calls and gives each caller its own reply."""
 
-    def __init__(self, transport: Transport, topology: Topology, *, instance: str) -> None:
+    def __init__(self, transport: Transport, topology: Topology, *, instance: str, tokens: Tokens) -> None:
+        self._tokens = tokens
         self._transport = transport
         self._topology = topology
         self._instance = instance
@@ -97,7 +113,9 @@ class CallClient:
         Raises:
             ServiceNotFoundError: Nobody is bound for it in that tenant; known at once, nothing was run.
             OverloadedError: Its queue is full; nothing was run.
-            PermissionDeniedError: RabbitMQ does not let this plugin publish there; nothing was run.
+            PermissionDeniedError: RabbitMQ does not let this plugin publish there, or it is not installed in the
+                tenant; nothing was run.
+            TenantNotFoundError: There is no such tenant.
             CallTimeoutError: No reply by the deadline; the outcome is unknown.
             NotRunningError: The plugin has stopped.
             CodedError: Whatever else the callee answered with a code.
@@ -108,6 +126,9 @@ class CallClient:
         try:
             async with asyncio.timeout(deadline.remaining_seconds):
                 answer = await self._exchange(tenant, target, request, context, deadline)
+                # Nothing was run. Clocks differ, an outage just ended, the broker lost its key: a new grant mends it.
+                if _is_grant_refused(answer) and await self._tokens.renewed(tenant, deadline):
+                    answer = await self._exchange(tenant, target, request, context, deadline)
         except TimeoutError as error:
             raise timed_out(tenant, target.service, request, time.monotonic() - started) from error
         return _result(target, answer, time.monotonic() - started)
@@ -120,8 +141,10 @@ class CallClient:
         if callee is None or message.correlation_id is None:
             log.debug("call.reply_late", correlation_id=message.correlation_id)
             return
-        if delivery.publisher != callee:
-            log.warning("call.reply_refused", expected=callee, found=delivery.publisher)
+        try:
+            judge_reply(delivery, self._topology, key=self._reply_to, callee=callee)
+        except CodedError as error:
+            log.warning("call.reply_refused", reason=error.message)
             return
         instance = str(message.headers.get(INSTANCE_HEADER, ""))
         try:
@@ -151,7 +174,7 @@ class CallClient:
         outgoing = _Outgoing(
             key=self._topology.call_key(tenant, target.service, target.version),
             body=encode(request.to_json()),
-            headers=self._headers(tenant, target, context, deadline),
+            headers=await self._headers(tenant, target, context, deadline),
             correlation_id=new_id(),
             is_repeatable=request.method in REPEATABLE_METHODS,
         )
@@ -211,12 +234,19 @@ class CallClient:
             except NotConnectedError:
                 if not outgoing.is_repeatable:
                     raise
+                if self._pending.callee_of(outgoing.correlation_id) is None:
+                    return  # the reply overtook the confirm, which is lost now: nobody waits for a second run
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 return
 
-    def _headers(self, tenant: str, target: Target, context: Context, deadline: Deadline) -> dict[str, HeaderValue]:
+    async def _headers(
+        self, tenant: str, target: Target, context: Context, deadline: Deadline
+    ) -> dict[str, HeaderValue]:
+        # Who speaks for no tenant speaks for itself, and RabbitMQ vouches for that.
+        grant = {} if tenant == NO_TENANT else {GRANT_HEADER: await self._tokens.token(tenant, deadline)}
         return {
+            **grant,
             TENANT_HEADER: tenant,
             CALLER_HEADER: self._transport.identity,
             REQUEST_HEADER: context.request_id or new_id(),
@@ -243,6 +273,11 @@ def _result(target: Target, answer: Answer, duration_seconds: float) -> CallResu
         duration_seconds=duration_seconds,
     )
     return CallResult(status=reply.status, headers=reply.headers, data=reply.data, metadata=metadata)
+
+
+def _is_grant_refused(answer: Answer) -> bool:
+    error = answer.reply.error or {}
+    return error.get("code") == UnauthenticatedError.code and (error.get("details") or {}).get("header") == GRANT_HEADER
 
 
 def _gone(waiting: Waiting) -> CodedError:

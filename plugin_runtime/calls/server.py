@@ -29,12 +29,15 @@ from contracts.errors import (
     ServiceNotFoundError,
     TransportError,
 )
+from contracts.manifest import Service
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
+from plugin_runtime.calls.permissions import judge_permissions
 from plugin_runtime.calls.routing import Match, Router
 from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.dead_letters import DeadLetters
-from plugin_runtime.identity import Origin, judge_call
+from plugin_runtime.gate import Gate
+from plugin_runtime.identity import Origin
 from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
 from plugin_runtime.tasks import TaskSet, was_asked_to_stop
 from plugin_runtime.transport.base import Delivery, Message, Transport
@@ -67,6 +70,7 @@ class CallServer:
         topology: Topology,
         *,
         instance: str,
+        gate: Gate,
         routers: Mapping[str, Router],
         tenants: Tenants,
         dead_letters: DeadLetters,
@@ -75,6 +79,7 @@ class CallServer:
         self._transport = transport
         self._topology = topology
         self._instance = instance
+        self._gate = gate
         self._routers = routers
         self._tenants = tenants
         self._dead_letters = dead_letters
@@ -89,7 +94,7 @@ class CallServer:
         """How many calls were received and are not answered yet."""
         return len(self._work)
 
-    def for_service(self, service: str) -> Callable[[Delivery], None]:
+    def for_service(self, service: Service) -> Callable[[Delivery], None]:
         """What the consumer of one service's queue calls for each delivery."""
         return lambda delivery: self._work.start(self._serve_surely(service, delivery))
 
@@ -99,7 +104,7 @@ class CallServer:
         if cancelled:
             log.warning("call.interrupted", calls=cancelled, grace_seconds=grace_seconds)
 
-    async def _serve_surely(self, service: str, delivery: Delivery) -> None:
+    async def _serve_surely(self, service: Service, delivery: Delivery) -> None:
         try:
             await self._serve(service, delivery)
         except Exception:
@@ -107,24 +112,24 @@ class CallServer:
             await delivery.reject(requeue=False)
             raise
 
-    async def _serve(self, service: str, delivery: Delivery) -> None:
+    async def _serve(self, service: Service, delivery: Delivery) -> None:
         started = time.monotonic()
         async with self._room:
             try:
                 received = await self._receive(service, delivery)
-                reply = await self._run(service, delivery, received)
+                reply = await self._run(service.name, delivery, received)
             except CodedError as error:
                 reply = CallReply.of_error(error)
-                log.info("call.refused", service=service, code=error.code, reason=error.message)
+                log.info("call.refused", service=service.name, code=error.code, reason=error.message)
             except MalformedMessageError as error:
                 reply = CallReply.of_error(InvalidRequestError(str(error)))
-                log.info("call.refused", service=service, code="INVALID_REQUEST", reason=str(error))
+                log.info("call.refused", service=service.name, code="INVALID_REQUEST", reason=str(error))
         await self._settle(delivery, reply)
-        log.debug("call.served", service=service, status=reply.status, seconds=time.monotonic() - started)
+        log.debug("call.served", service=service.name, status=reply.status, seconds=time.monotonic() - started)
 
-    async def _receive(self, service: str, delivery: Delivery) -> _Received:
+    async def _receive(self, service: Service, delivery: Delivery) -> _Received:
         message = delivery.message
-        origin = judge_call(delivery, self._topology)
+        origin = await self._gate.call(delivery, service.name, service.version)
         if len(message.body) > MAX_BODY_BYTES:
             raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
         request = CallRequest.from_json(decode(message.body))
@@ -135,8 +140,10 @@ class CallServer:
             raise OutcomeUnknownError(f"{request.method} {request.path} may have been run before; it is not run twice")
         # After that: a caller takes SERVICE_NOT_FOUND for a promise that nothing was run, and calls again.
         if not await self._tenants.serves(origin.tenant):
-            raise ServiceNotFoundError(f"Service {service} not found or unavailable", tenant=origin.tenant)
-        match = self._routers[service].match(request.method, request.path)
+            raise ServiceNotFoundError(f"Service {service.name} not found or unavailable", tenant=origin.tenant)
+        match = self._routers[service.name].match(request.method, request.path)
+        endpoint = f"{match.mark.method} {match.mark.path}"
+        judge_permissions(origin, match.mark.permissions, myself=self._transport.identity, endpoint=endpoint)
         chain = tuple(word for word in str(message.headers.get(CHAIN_HEADER) or "").split(",") if word)
         request_id = str(message.headers.get(REQUEST_HEADER) or new_id())
         return _Received(

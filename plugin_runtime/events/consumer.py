@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import structlog
 from pydantic import ValidationError
@@ -22,7 +22,8 @@ from contracts.topology import Topology
 from plugin_runtime.context import Context, new_id
 from plugin_runtime.dead_letters import DeadLetters, headers_again
 from plugin_runtime.events.acknowledgement import Bury, Done, Retry, decide
-from plugin_runtime.identity import Origin, judge_event
+from plugin_runtime.gate import Gate
+from plugin_runtime.identity import Origin, Patterns, UnheardKeyError
 from plugin_runtime.incoming import Change, Event, Tenants
 from plugin_runtime.marks import SubscriptionMark
 from plugin_runtime.tasks import TaskSet, was_asked_to_stop
@@ -30,13 +31,24 @@ from plugin_runtime.transport.base import Delivery, Message, Transport
 
 log = structlog.get_logger()
 
+REFUSALS = (CodedError, MalformedMessageError, UnheardKeyError)
+"""Why a delivery is handed to no handler."""
+
 
 class EventConsumer:
     """Hands events and changes of shared data to one plugin's handlers."""
 
     def __init__(
-        self, transport: Transport, topology: Topology, *, tenants: Tenants, dead_letters: DeadLetters, concurrency: int
+        self,
+        transport: Transport,
+        topology: Topology,
+        *,
+        gate: Gate,
+        tenants: Tenants,
+        dead_letters: DeadLetters,
+        concurrency: int,
     ) -> None:
+        self._gate = gate
         self._transport = transport
         self._topology = topology
         self._tenants = tenants
@@ -52,8 +64,9 @@ class EventConsumer:
     async def broadcast(self, marks: list[SubscriptionMark], delivery: Delivery) -> None:
         """Hand a broadcast to every handler whose pattern admits it; each runs once, failures are logged only."""
         try:
-            incoming = await self._receive(delivery)
-        except (CodedError, MalformedMessageError) as error:
+            # An instance's queue is bound for the changes that it watches, too.
+            incoming = await self._receive(delivery, {**_patterns(marks), "data": ("#",)})
+        except REFUSALS as error:
             log.warning("event.broadcast_refused", reason=str(error), routing_key=delivery.routing_key)
             return
         key = incoming.key if isinstance(incoming, Event) else f"{incoming.namespace}.{incoming.key}"
@@ -80,15 +93,15 @@ class EventConsumer:
     async def _handle(self, mark: SubscriptionMark, delivery: Delivery) -> None:
         error: Exception | None
         try:
-            incoming = await self._receive(delivery)
-        except (CodedError, MalformedMessageError) as refused:
+            incoming = await self._receive(delivery, _patterns([mark]))
+        except REFUSALS as refused:
             error = refused
         else:
             error = await self._run(mark, incoming)
         await self._settle(mark, delivery, error, self._attempt(delivery))
 
-    async def _receive(self, delivery: Delivery) -> Event | Change:
-        origin = judge_event(delivery, self._topology, myself=self._transport.identity)
+    async def _receive(self, delivery: Delivery, patterns: Patterns) -> Event | Change:
+        origin = await self._gate.event(delivery, patterns)
         if not await self._tenants.hears(origin.tenant):
             raise TenantNotFoundError(f"this plugin is not installed in tenant '{origin.tenant}'")
         body = decode(delivery.message.body)
@@ -180,3 +193,11 @@ class EventConsumer:
         is_back = self._topology.exchange_kind(delivery.exchange) == "plexica.redelivery"
         counted = delivery.message.headers.get(ATTEMPT_HEADER) if is_back else 1
         return max(1, counted if isinstance(counted, int) else 1) + delivery.delivery_count
+
+
+def _patterns(marks: Iterable[SubscriptionMark]) -> Patterns:
+    """What the queue of these subscriptions is bound for."""
+    found: dict[Literal["events", "data"], list[str]] = {}
+    for mark in marks:
+        found.setdefault(mark.source, []).append(mark.pattern)
+    return found

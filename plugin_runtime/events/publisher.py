@@ -1,14 +1,14 @@
 """Events out: published with confirm."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from contracts.codec import CALLER_HEADER, EVENT_HEADER, REQUEST_HEADER, TENANT_HEADER, encode
+from contracts.codec import CALLER_HEADER, EVENT_HEADER, GRANT_HEADER, REQUEST_HEADER, TENANT_HEADER, encode
 from contracts.errors import InvalidRequestError, PermissionDeniedError
 from contracts.names import NO_TENANT, check_event_key, owner_of, short_name
 from contracts.topology import Topology
-from plugin_runtime.context import Context, new_id
+from plugin_runtime.calls.client import Tokens
+from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Transport
 
 
@@ -16,16 +16,13 @@ class EventPublisher:
     """Publishes one plugin's events.
 
     Args:
-        require_tenant: Raises `TenantNotFoundError` for a tenant that does not exist; sends nothing for one in which
-            the plugin is installed.
+        tokens: The grants of this plugin.
     """
 
-    def __init__(
-        self, transport: Transport, topology: Topology, *, require_tenant: Callable[[str], Awaitable[None]]
-    ) -> None:
+    def __init__(self, transport: Transport, topology: Topology, *, tokens: Tokens) -> None:
         self._transport = transport
         self._topology = topology
-        self._require_tenant = require_tenant
+        self._tokens = tokens
 
     async def emit(
         self,
@@ -45,15 +42,17 @@ class EventPublisher:
             data: Any JSON value, or what pydantic can turn into one.
             context: The request that set it going.
             event_id: Give the same id when publishing an event again after an unknown outcome.
-            timeout: Seconds to wait for the confirm.
+            timeout: Seconds to wait for the confirm, and before that for a grant where none is held.
 
         Returns:
             The event's id.
 
         Raises:
             InvalidRequestError: The key is not a key, or the data is no JSON value.
-            PermissionDeniedError: The key begins with another plugin's name.
+            PermissionDeniedError: The key begins with another plugin's name, or this plugin is not installed in the
+                tenant.
             TenantNotFoundError: There is no such tenant.
+            CallTimeoutError: No grant is held for the tenant, and the broker did not answer.
             UnconfirmedPublishError: No confirm in time; it may have been stored.
             NotConnectedError: RabbitMQ is away; if the connection was lost before the confirm, it may have been stored.
         """
@@ -61,7 +60,7 @@ class EventPublisher:
         if tenant == NO_TENANT:
             raise InvalidRequestError("Tenant ID required")
         check_own_key(self._transport.identity, key)
-        await self._require_tenant(tenant)
+        grant = await self._tokens.token(tenant, Deadline.after(timeout))
         identity = event_id or new_id()
         message = Message(
             body=body,
@@ -70,6 +69,7 @@ class EventPublisher:
             headers={
                 TENANT_HEADER: tenant,
                 CALLER_HEADER: self._transport.identity,
+                GRANT_HEADER: grant,
                 EVENT_HEADER: identity,
                 REQUEST_HEADER: context.request_id or new_id(),
             },

@@ -374,7 +374,7 @@ async def test_unroutable_call_fails_at_once_though_the_caller_believes_in_the_s
     analytics = await world.connect(make_caller())
     contacts = analytics.tenant(ACME).service(SERVICE)
     await contacts.get("/contacts")
-    for consumer in analytics._inward_consumers[1:]:
+    for consumer in analytics._consumers._inward[1:]:
         await consumer.cancel()
     await world.stop(crm)
     started = time.monotonic()

@@ -304,8 +304,9 @@ async def test_uninstalling_removes_the_plugins_data_when_asked_to(open_world: O
 
 
 async def test_only_operators_administer(open_world: OpenWorld) -> None:
-    world, _, _ = await deploying(open_world, crm("1.4.0"))
+    world, _, installing = await deploying(open_world, crm("1.4.0"))
     shop = await world.connect(make_plugin("shop"))
+    await installing.dependencies.install("plugin-shop")
     acme, platform = shop.tenant(ACME).dependencies, shop.platform
     asked = {
         "create tenant globex": platform.create_tenant(GLOBEX),
@@ -348,7 +349,7 @@ async def test_names_and_ranges_are_checked_where_they_enter(open_world: OpenWor
         (console.platform.what_if("plugin-crm", "banana"), "version: range 'banana' is not an npm version range"),
         (console.platform.manifest("plugin-crm", ">>1"), "version: range '>>1' is not an npm version range"),
         (console.platform.remove_plugin("plugin-crm", version="1"), r"version: version '1' is not semver 2\.0\.0"),
-        (console.platform.remove_plugin("../crm"), "id: plugin id '../crm' is not valid"),
+        (console.platform.remove_plugin("../crm"), "plugin: plugin id '../crm' is not valid"),
     ):
         with pytest.raises(InvalidRequestError, match=text):
             await asking

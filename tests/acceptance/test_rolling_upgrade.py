@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plugin_runtime import Call, Plugin, Runner
-from plugin_runtime.runner import PREFETCH_PER_WORKER
+from plugin_runtime.consumers import PREFETCH_PER_WORKER
 from plugin_runtime.transport.base import QueueDepth
 from tests.acceptance.plugins import make_plugin, need
 from tests.acceptance.world import ACME, World

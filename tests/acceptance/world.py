@@ -1,6 +1,7 @@
 """A broker in this process on one of the transports, and what tests do to it and to the plugins on it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 from broker.bootstrap import Broker, running_broker
 from broker.settings import BrokerSettings
 from contracts.calls import CallReply
-from contracts.codec import CALLER_HEADER, TENANT_HEADER, decode, encode
-from contracts.names import SYSTEM_PLUGIN
+from contracts.codec import CALLER_HEADER, GRANT_HEADER, TENANT_HEADER, decode, encode
+from contracts.grants import GRANT_SECONDS, Grant
+from contracts.names import NO_TENANT, SYSTEM_PLUGIN
 from contracts.registry import ServiceRecord
 from contracts.topology import Topology
 from plugin_runtime import Plugin, Runner, TenantClient
@@ -24,6 +26,8 @@ from tests.acceptance.plugins import make_caller
 from tests.conformance.collector import Collector
 
 ACME, GLOBEX = "acme-corp", "globex"
+CONSOLE = "plugin-console"
+"""Who administers where a test does so itself."""
 LEASE_SECONDS = 0.6
 """Short enough to see one run out."""
 
@@ -46,7 +50,8 @@ class World:
     def __init__(self, place: MemoryVhost | str, *, store: Path | None, **settings: Any) -> None:
         self._place = place
         self._store = store
-        self._settings = BrokerSettings(prefix="", **{"auto_install": True, **settings})
+        given = {"auto_install": True, "operators": (CONSOLE,), **settings}
+        self._settings = BrokerSettings(prefix="", **given)
         self._broker: Broker | None = None
         self._hosting: asyncio.Task[None] | None = None
         self._goes = asyncio.Event()
@@ -164,6 +169,22 @@ class World:
         finally:
             del transport.publish
 
+    # Grants
+
+    def token(
+        self, plugin: str, tenant: str = ACME, *, ended_seconds_ago: float = -GRANT_SECONDS, **claims: Any
+    ) -> str:
+        """A grant that this broker might have signed, whoever is installed wherever."""
+        ends = int(time.time() - ended_seconds_ago)
+        grant = Grant(sub=plugin, ten=tenant, iat=int(ends - GRANT_SECONDS), exp=ends, **claims)
+        return self.broker.subjects.grants.signing.sign(grant)
+
+    def with_grant(self, headers: dict[str, HeaderValue], plugin: str, key: str) -> dict[str, HeaderValue]:
+        """The headers with the grant that a message under this routing key must carry, unless they have one."""
+        tenant = key.partition(".")[0]
+        is_needed = GRANT_HEADER not in headers and tenant != NO_TENANT
+        return {**headers, GRANT_HEADER: self.token(plugin, tenant)} if is_needed else headers
+
     # Strangers
 
     async def raw(self, identity: str = "plugin-mallory") -> Transport:
@@ -179,15 +200,17 @@ class World:
         *,
         identity: str = "plugin-analytics",
         key: str = f"{ACME}.crm.contacts.1.0.0",
+        exchange: str = topology.calls,
         type: str = "call",
         headers: Mapping[str, HeaderValue] | None = None,
     ) -> Message:
-        """Publish these very bytes as a call and return the answer as it came."""
+        """Publish these very bytes as a call and return the answer as it came; a grant is put in unless given."""
         transport, answers = await self.raw(identity), Collector()
         given = {TENANT_HEADER: ACME, CALLER_HEADER: identity} if headers is None else dict(headers)
+        given = self.with_grant(given, identity, key)
         message = Message(body=body, type=type, message_id=new_id(), correlation_id=new_id(), headers=given)
         async with transport.direct_caller(answers) as direct:
-            await direct.publish(message, exchange=self.topology.calls, routing_key=key)
+            await direct.publish(message, exchange=exchange, routing_key=key)
             (answer,) = await answers.received(1)
         return answer.message
 
@@ -201,9 +224,11 @@ class World:
         type: str = "event",
         **headers: HeaderValue,
     ) -> None:
-        """Publish these very bytes as an event; header names come with underscores."""
+        """Publish these very bytes as an event, with a grant; header names come with underscores."""
         transport = await self.raw(identity)
-        given = {TENANT_HEADER: ACME, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        given = self.with_grant(
+            {TENANT_HEADER: ACME, **{name.replace("_", "-"): value for name, value in headers.items()}}, identity, key
+        )
         message = Message(body=body, type=type, message_id=new_id(), headers=given)
         await transport.publish(message, exchange=exchange, routing_key=key)
 

@@ -10,12 +10,15 @@ import pytest
 
 PACKAGES = {"broker", "contracts", "plugin_runtime"}
 BASE = [
+    "_cffi_backend",
     "aio_pika",
     "aiormq",
     "annotated_types",
     "contracts",
+    "cryptography",
     "dotenv",
     "idna",
+    "jwt",
     "multidict",
     "nodesemver",
     "pamqp",
@@ -95,6 +98,7 @@ def test_the_extras_are_named_and_the_base_is_small(wheel: Path) -> None:
         "node-semver",
         "pydantic",
         "pydantic-settings",
+        "pyjwt[crypto]",
         "structlog",
     ]
 

@@ -104,6 +104,7 @@ async def control_plane(*, auto_install: bool = False, operators: tuple[str, ...
         administration=Administration(operators=frozenset(operators), is_open=auto_install),
         now=time,
     )
+    await control.grants.prepare()
     try:
         yield Plane(control, database, outbox, tenants, provisioner, transport, vhost, time)
     finally:

@@ -17,6 +17,7 @@ from contracts.dependencies import (
     UninstallRequest,
     UpgradeRequest,
 )
+from contracts.grants import GrantRequest
 from contracts.names import NO_TENANT, check_key, check_namespace, check_plugin_id, check_service_name, check_tenant
 from contracts.registry import PROTOCOL, DeregisterRequest, Heartbeat, RegisterRequest, ServiceRegistration
 from contracts.shared_data import SetRequest, WatchRequest
@@ -206,6 +207,7 @@ OPERATIONS = (
         query={"range": "^1.0.0"},
     ),
     _operation("registry", "GET", "/services/:name/versions", tenant=TENANT, params={"name": "crm.contacts"}),
+    _operation("registry", "PUT", "/grants", body={"tenants": [TENANT]}, model=GrantRequest),
     _operation("tenants", "PUT", "/tenants", body={"id": "startup-io"}, model=CreateTenantRequest),
     _operation("tenants", "GET", "/tenants"),
     _operation("tenants", "DELETE", "/tenants/:id", params={"id": SPARE_TENANT}, query={"force": "false"}),

@@ -3,14 +3,18 @@
 import asyncio
 import json
 import sqlite3
+import time
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from broker.testing import Bus, bus
-from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER
+from contracts.codec import BUDGET_HEADER, CALLER_HEADER, GRANT_HEADER, REQUEST_HEADER, TENANT_HEADER
 from contracts.errors import ReturnedMessageError
+from contracts.grants import Grant
 from contracts.names import NO_TENANT
 from contracts.topology import Topology
 from plugin_runtime.context import new_id
@@ -94,7 +98,7 @@ class Asked:
         key = TOPOLOGY.call_key(request.tenant or NO_TENANT, request.service, "1.0.0")
         async with asyncio.timeout(ANSWER_SECONDS), transport.direct_caller(replied.set_result) as direct:
             try:
-                await direct.publish(_message(body, request), exchange=TOPOLOGY.calls, routing_key=key)
+                await direct.publish(self._message(body, request), exchange=TOPOLOGY.calls, routing_key=key)
             except ReturnedMessageError:
                 return NOBODY_THERE
             delivery = await replied
@@ -106,27 +110,35 @@ class Asked:
             await self._transports[caller].open()
         return self._transports[caller]
 
+    def _message(self, body: bytes, request: Request) -> Message:
+        return Message(
+            body=body,
+            type="call",
+            message_id=new_id(),
+            correlation_id=new_id(),
+            headers={
+                TENANT_HEADER: request.tenant,
+                CALLER_HEADER: request.caller,
+                GRANT_HEADER: self._grant(request),
+                REQUEST_HEADER: new_id(),
+                BUDGET_HEADER: int(ANSWER_SECONDS * 1000),
+            },
+        )
+
+    def _grant(self, request: Request) -> str | None:
+        """What the broker would have signed for a caller that is installed in the tenant."""
+        try:
+            grant = Grant(sub=request.caller, ten=request.tenant, iat=int(time.time()), exp=int(time.time()) + 300)
+        except ValidationError:
+            return None  # no such name can have one
+        return self.bus.broker.subjects.grants.signing.sign(grant)
+
 
 def rows(store: bytes) -> set[str]:
     """What stands in a store, for people."""
     with closing(sqlite3.connect(":memory:")) as copy:
         copy.deserialize(store)
         return set(copy.iterdump())
-
-
-def _message(body: bytes, request: Request) -> Message:
-    return Message(
-        body=body,
-        type="call",
-        message_id=new_id(),
-        correlation_id=new_id(),
-        headers={
-            TENANT_HEADER: request.tenant,
-            CALLER_HEADER: request.caller,
-            REQUEST_HEADER: new_id(),
-            BUDGET_HEADER: int(ANSWER_SECONDS * 1000),
-        },
-    )
 
 
 def _read(reply: dict[str, Any]) -> Answer:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from broker.cli.connection import caller_over, connected
+from broker.cli.connection import OnlyBroker, caller_over, connected
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import GRANT_HEADER, TENANT_HEADER, decode, encode
 from contracts.errors import (
@@ -97,7 +97,7 @@ async def asking(answer: Answer, timeout: float = 5.0) -> AsyncIterator[tuple[Fa
 
 
 def installed_in(caller: Caller, tenant: str = "acme-corp") -> DependencyClient:
-    return DependencyClient(caller, tenant, context=NO_CONTEXT)
+    return DependencyClient(caller, tenant, context=NO_CONTEXT, discovery=OnlyBroker())
 
 
 async def test_a_tenants_grant_is_fetched_once_and_shown_with_each_call() -> None:

@@ -1,0 +1,83 @@
+"""Where everything that arrives is judged: the receiver rules, with this instance's keys, clock and pulse."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from contracts.errors import ServiceUnavailableError, UnauthenticatedError
+from contracts.topology import Topology
+from plugin_runtime.identity import Origin, Patterns, judge_call, judge_event
+from plugin_runtime.keys import KeyRing
+from plugin_runtime.transport.base import Delivery
+
+RETRY_AFTER_SECONDS = 5.0
+
+
+class Gate:
+    """Admits calls and events.
+
+    Args:
+        topology: The names of the bus.
+        myself: The plugin that receives.
+        keys: By which grants are checked.
+        refresh_keys: Asks for the keys; false where the broker does not answer.
+        is_broker_silent: Whether the broker was not heard for so long that grants cannot be renewed.
+        now: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        myself: str,
+        keys: KeyRing,
+        refresh_keys: Callable[[], Awaitable[bool]],
+        is_broker_silent: Callable[[], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._topology = topology
+        self._myself = myself
+        self._keys = keys
+        self._refresh_keys = refresh_keys
+        self._is_broker_silent = is_broker_silent
+        self._now = now
+
+    async def call(self, delivery: Delivery, service: str, version: str) -> Origin:
+        """Admit a call that came by the queue of this service version; errors as of `judge_call`.
+
+        A grant signed by a key that is not known here is looked at again once the broker has told the keys.
+
+        Raises:
+            ServiceUnavailableError: The key is not known, and the broker cannot be asked.
+        """
+        return await self._judged(
+            lambda: judge_call(
+                delivery,
+                self._topology,
+                self._keys,
+                service=service,
+                version=version,
+                now=self._now(),
+                is_broker_silent=self._is_broker_silent(),
+            )
+        )
+
+    async def event(self, delivery: Delivery, patterns: Patterns) -> Origin:
+        """Admit an event or a change that came by a queue bound for these patterns; errors as of `judge_event`.
+
+        Raises:
+            ServiceUnavailableError: As in `call`; another attempt may mend it.
+        """
+        return await self._judged(
+            lambda: judge_event(delivery, self._topology, self._keys, myself=self._myself, patterns=patterns)
+        )
+
+    async def _judged(self, judge: Callable[[], Origin]) -> Origin:
+        try:
+            return judge()
+        except UnauthenticatedError as error:
+            if "keyId" not in error.details:
+                raise
+        if await self._refresh_keys():
+            return judge()
+        text = "the key of the grant is not known here, and the broker cannot be asked for it"
+        raise ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS)
