@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^\$ plexica (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 NAMED = re.compile(r"# (\w+\.py)\n")
 LONGEST_RUN_SECONDS = 60
 
@@ -42,6 +43,12 @@ def blocks(page: Path) -> list[Block]:
 def programs(page: Path) -> Iterator[Block]:
     """The Python programs of a page."""
     return (block for block in blocks(page) if block.language == "python")
+
+
+def commands(page: Path) -> list[tuple[list[str], str]]:
+    """What a page types at a shell, word by word, and what it shows for an answer."""
+    sessions = [block.text for block in blocks(page) if block.language == "console"]
+    return [(words.split(), shown) for session in sessions for words, shown in COMMAND.findall(session)]
 
 
 def write_programs(page: Path, place: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from contracts import PluginManifest
-from tests.docs.pages import blocks, programs, run, write_programs
+from tests.docs.pages import blocks, commands, programs, run, write_programs
+from tests.unit.broker.cli.desk import Desk
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(GUIDE.glob("*.md"))
@@ -17,6 +18,7 @@ PRINTING = [
     if block.output is not None
 ]
 TESTING = [page for page in PAGES if any((block.file or "").startswith("test_") for block in programs(page))]
+OPERATING = [page for page in PAGES if commands(page)]
 MANIFESTS = [
     pytest.param(block.text, id=f"{page.stem}-{index}")
     for page in PAGES
@@ -42,6 +44,19 @@ def test_tests_of_a_page_pass(tmp_path: Path, page: Path) -> None:
     ran = run(tmp_path, "-m", "pytest", "-q", "-pno:cacheprovider", "-oasyncio_default_fixture_loop_scope=function")
 
     assert f"{expected} passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("page", OPERATING, ids=lambda page: page.stem)
+def test_session_prints_what_the_page_says(tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_programs(page, tmp_path)
+    assert run(tmp_path, "manifests.py").returncode == 0
+    monkeypatch.chdir(tmp_path)
+    plexica = Desk(tmp_path)
+
+    for words, expected in commands(page):
+        answer = plexica(*words)
+
+        assert answer.out + answer.err == expected, words
 
 
 @pytest.mark.parametrize("document", MANIFESTS)

@@ -138,10 +138,10 @@ async def test_plugins_call_each_other_though_the_broker_was_killed_after_an_ins
     assert len(contacts) == 4
 
 
-async def test_a_second_broker_is_refused(processes: Processes) -> None:
-    """It ends with a sentence that names the lock and says what to do; the first one goes on."""
+async def test_a_second_broker_is_refused(processes: Processes, tmp_path: Path) -> None:
+    """It has a store of its own; it ends with a sentence that names the lock and says what to do, the first goes on."""
     await processes.start_broker()
-    second = await processes.start("broker")
+    second = await processes.start("broker", PLEXICA_STORE=str(tmp_path / "second.db"))
 
     status = await processes.ended(second)
 
