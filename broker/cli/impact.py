@@ -27,4 +27,4 @@ def _rows(outlook: TenantOutlook) -> list[tuple[str, ...]]:
 
 def _verdict(outlook: WhatIf) -> str:
     target = f"{outlook.plugin_id} {outlook.version}"
-    return f"{target} can be installed everywhere" if outlook.valid else f"{target} cannot be installed everywhere"
+    return f"{target} fits everywhere" if outlook.valid else f"{target} does not fit everywhere"
