@@ -177,7 +177,7 @@ class AmqpTransport:
             priority=priority,
             outrank_zombies=outrank_zombies,
         )
-        consumer = AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)
+        consumer = self._consumer(consumption, on_delivery)
         await consumer.start()
         self._consumers = {one for one in self._consumers if not one.is_cancelled} | {consumer}
         return consumer
@@ -189,6 +189,9 @@ class AmqpTransport:
     def _connection(self, role: str) -> SupervisedConnection:
         name = connection_name(self._identity, self._instance, role)
         return SupervisedConnection(self._address, name=name, on_restored=self._on_restored)
+
+    def _consumer(self, consumption: Consumption, on_delivery: OnDelivery) -> AmqpConsumer:
+        return AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)
 
     def _admit_unverified(self) -> None:
         if not self._address.is_loopback and not self._insecure:

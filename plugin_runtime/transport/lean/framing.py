@@ -21,7 +21,6 @@ DEFAULT_FRAME_MAX = 131_072
 """What RabbitMQ proposes unless it is told otherwise; it holds until the two sides have agreed."""
 
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
-PROTOCOL_HEADER = b"AMQP"
 
 _PREFIX = Struct(">BHI")
 _END = bytes([FRAME_END])
