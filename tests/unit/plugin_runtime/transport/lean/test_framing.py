@@ -1,6 +1,5 @@
 """Bytes to frames and back, wherever the bytes are cut."""
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,14 +22,9 @@ from plugin_runtime.transport.lean.framing import (
     content_frames,
     frame,
 )
+from tests.unit.plugin_runtime.transport.lean.stage import cut
 
 frames = st.tuples(st.sampled_from([METHOD, HEADER, BODY, HEARTBEAT]), st.integers(0, 65535), st.binary(max_size=300))
-
-
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    """The data in pieces; places beyond its end are of no effect."""
-    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def split(splitter: FrameSplitter, pieces: list[bytes]) -> list[tuple[int, int, bytes]]:
