@@ -7,7 +7,7 @@ from plugin_runtime.transport.lean.transport import LeanTransport
 
 TransportKind = Literal["aio-pika", "lean"]
 
-DEFAULT_TRANSPORT: TransportKind = "aio-pika"
+DEFAULT_TRANSPORT: TransportKind = "lean"
 
 _KINDS: dict[TransportKind, type[AmqpTransport]] = {"aio-pika": AmqpTransport, "lean": LeanTransport}
 

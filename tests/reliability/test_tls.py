@@ -43,14 +43,19 @@ async def test_messages_of_any_size_travel_over_tls(tls_relay: Relay, make_trans
 
 
 async def test_connection_over_tls_is_restored(tls_relay: Relay, make_transport: MakeTransport) -> None:
-    transport, collector = make_transport(tls_relay.url), Collector()
+    transport, collector, reconnects = make_transport(tls_relay.url), Collector(), list[bool]()
+
+    async def on_reconnected() -> None:
+        reconnects.append(transport.is_connected)
+
     await transport.open()
+    transport.on_reconnected(on_reconnected)
     await lay(transport, Queue(name="q"), "k")
     await transport.consume("q", collector, prefetch=10, role="r", no_ack=True)
     await publish_all(transport, "a")
 
     tls_relay.cut()
-    await eventually(lambda: not transport.is_connected)
+    await eventually(lambda: any(reconnects), timeout=CUT_SECONDS)
     await publish_patiently(transport, "b")
     await eventually(lambda: "b" in collector.bodies, timeout=CUT_SECONDS)
 

@@ -126,7 +126,7 @@ class Wire:
     async def changed(self) -> None:
         """Wait until something may have changed about `may_publish`, or a channel said so."""
         change: asyncio.Future[None] = self._loop.create_future()
-        self._changes.append(change)
+        self._changes = [*(one for one in self._changes if not one.done()), change]
         await change
 
     def tell_change(self) -> None:

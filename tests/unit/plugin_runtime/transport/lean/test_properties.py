@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.frame import marshal
@@ -16,6 +16,7 @@ from plugin_runtime.transport.amqp_messages import plain_message, properties_of
 from plugin_runtime.transport.base import Message
 from plugin_runtime.transport.lean.properties import UnreadableError, body_size, content_header, read_message
 
+unhurried = settings(deadline=None)
 short = st.none() | st.text(max_size=60)
 numbers = st.integers(-(2**63), 2**63 - 1)
 plain = st.none() | st.booleans() | numbers | st.floats(width=32, allow_nan=False) | st.text(max_size=40)
@@ -65,6 +66,7 @@ def written(message: Message) -> bytes:
     return content_header(message, app_id=message.app_id, user_id=message.user_id)
 
 
+@unhurried
 @given(messages)
 @example(Message(body=b"", type="t", message_id="m", headers={"ключ" * 40: "too long a name for AMQP"}))
 def test_the_same_bytes_are_written(message: Message) -> None:
@@ -90,6 +92,7 @@ def test_what_pamqp_refuses_is_refused_alike() -> None:
             written(message)
 
 
+@unhurried
 @given(messages)
 def test_what_was_written_is_read(message: Message) -> None:
     read = read_message(written(message), message.body)
@@ -98,6 +101,7 @@ def test_what_was_written_is_read(message: Message) -> None:
     assert (read.type, read.message_id, read.reply_to) == (message.type, message.message_id, message.reply_to or None)
 
 
+@unhurried
 @given(received)
 def test_the_same_message_is_read(properties: Basic.Properties) -> None:
     header = of_pamqp(properties, 3)
@@ -108,6 +112,7 @@ def test_the_same_message_is_read(properties: Basic.Properties) -> None:
     assert body_size(header) == 3
 
 
+@unhurried
 @given(st.binary(max_size=80))
 def test_garbage_is_read_as_pamqp_reads_it_or_refused(garbage: bytes) -> None:
     slowly = ContentHeader()
@@ -125,6 +130,7 @@ def test_garbage_is_read_as_pamqp_reads_it_or_refused(garbage: bytes) -> None:
     assert repr(found) == repr(expected)
 
 
+@unhurried
 @given(messages, st.data())
 def test_damaged_properties_are_read_or_refused(message: Message, data: st.DataObject) -> None:
     header = bytearray(written(message))

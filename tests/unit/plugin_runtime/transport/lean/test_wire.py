@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp.commands import Basic, Channel, Connection, Queue
 from pamqp.frame import marshal
@@ -18,6 +18,7 @@ from plugin_runtime.transport.lean.wire import MOST_UNWRITTEN_BYTES
 from tests.conformance.collector import make_message
 from tests.unit.plugin_runtime.transport.lean.stage import CHANNEL, Stage, content, cut
 
+unhurried = settings(deadline=None)
 DECLARED = Queue.DeclareOk("q", 0, 0)
 
 
@@ -171,6 +172,7 @@ noise = st.binary(max_size=30) | st.builds(
 )
 
 
+@unhurried
 @given(st.lists(answers | returns | deliveries | noise, max_size=20), st.lists(st.integers(0, 9000), max_size=15))
 async def test_whatever_comes_every_publish_hears_one_fate(traffic: list[bytes], cuts: list[int]) -> None:
     """Random frames, cut anywhere, returns and confirms in any order, garbage: an error of the bus, and no hang."""
@@ -191,6 +193,7 @@ async def test_whatever_comes_every_publish_hears_one_fate(traffic: list[bytes],
     assert all(fate is None or isinstance(fate, TransportError) for fate in fates)
 
 
+@unhurried
 @given(st.lists(deliveries | answers | returns | noise, max_size=20), st.lists(st.integers(0, 9000), max_size=15))
 async def test_whatever_comes_deliveries_are_whole_or_the_connection_is_lost(
     traffic: list[bytes], cuts: list[int]
