@@ -78,10 +78,11 @@ class ConsumeChannel(Taken):
         return self._settling.unsettled
 
     def acknowledge(self, tag: int) -> bool:
-        """Have a delivery acknowledged with the others of this turn; False if it cannot be or is settled already."""
+        """Have a delivery acknowledged with others, soon; False if it cannot be or is settled already."""
         if not self.is_open or not self._settling.finished(tag, self._loop.time()):
             return False
-        self._wire.settle(self)
+        if self._alarm is None or self._settling.is_crowded:
+            self._wire.settle(self)
         return True
 
     def reject(self, tag: int, *, requeue: bool) -> bool:

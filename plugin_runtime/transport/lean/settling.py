@@ -1,12 +1,16 @@
 """Which acknowledgements to write, on one channel: pure, and told what time it is.
 
-One Basic.Ack with ``multiple`` settles every delivery up to its tag, so a run of finished deliveries costs one frame.
-But a finished one behind a slow one would hold its place in the prefetch until the slow one is done, and enough of them
-would stop the consumer. None waits longer than `LONGEST_WAIT_SECONDS`, nor do more than a quarter of the prefetch:
-such are acknowledged singly::
+One Basic.Ack with ``multiple`` settles every delivery up to its tag, so a run of finished deliveries costs one frame
+and one write, which wakes RabbitMQ once. Finished deliveries wait for others to travel with, but none longer than
+`LONGEST_WAIT_SECONDS`, nor do more wait than a quarter of the prefetch; with a prefetch below 4 none waits. One that
+is behind a slow one travels alone then, or it would hold its place in the prefetch until the slow one is done, and
+enough of them would stop the consumer::
 
-    tags        11 ✓   12 ✓   13 …   14 ✓   15 ✓
-    written     ack 12 multiple      nothing yet; ack 14 and ack 15 when they waited long enough
+    tags       11 done   12 done   13 in work   14 done   15 done
+    written    ack 12 multiple                  ack 14    ack 15
+
+Until it is written an acknowledgement is lost with the connection, and the message comes again with ``redelivered``
+set, as it does when the connection is lost while the acknowledgement is on its way.
 """
 
 from typing import NamedTuple
@@ -39,6 +43,11 @@ class Settling:
         """How many deliveries nobody has finished yet."""
         return len(self._outstanding) - len(self._finished)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether too many wait to be acknowledged."""
+        return len(self._finished) > self._most_waiting
+
     def delivered(self, tag: int) -> None:
         """Enter a delivery; RabbitMQ's tags grow."""
         self._outstanding[tag] = None
@@ -64,10 +73,11 @@ class Settling:
             now: The present moment, on the clock of `finished`.
             all_of_them: Let none wait, since the channel is about to close.
         """
-        if not self._finished:
+        first = self.next_due()
+        if first is None or not (all_of_them or self.is_crowded or first <= now):
             return []
         found = self._contiguous()
-        if all_of_them or len(self._finished) > self._most_waiting:
+        if all_of_them or self.is_crowded:
             late = list(self._finished)
         else:
             late = [tag for tag, moment in self._finished.items() if moment + LONGEST_WAIT_SECONDS <= now]
@@ -76,7 +86,7 @@ class Settling:
         return found + [Acknowledgement(tag, multiple=False) for tag in late]
 
     def next_due(self) -> float | None:
-        """When the first that waits behind a slower one has waited long enough."""
+        """When the first of those that wait has waited long enough."""
         first = next(iter(self._finished.values()), None)
         return None if first is None else first + LONGEST_WAIT_SECONDS
 

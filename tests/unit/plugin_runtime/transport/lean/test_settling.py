@@ -32,15 +32,27 @@ def test_a_run_of_finished_deliveries_is_one_frame() -> None:
     settling = settling_of(10)
     finish(settling, 2, 3, 1)
 
-    assert settling.due(0.0) == [multiple(3)]
-    assert settling.due(0.0) == []
+    assert settling.due(LATER) == [multiple(3)]
+    assert settling.due(LATER) == []
 
 
 def test_one_finished_delivery_is_acknowledged_alone() -> None:
     settling = settling_of(2)
     finish(settling, 1)
 
-    assert settling.due(0.0) == [single(1)]
+    assert settling.due(LATER) == [single(1)]
+
+
+def test_finished_deliveries_wait_for_others_to_travel_with() -> None:
+    settling = settling_of(10, prefetch=16)
+    finish(settling, 1, 2)
+    finish(settling, 3, 4, now=LATER / 2)
+
+    before = settling.due(LATER / 2)
+    finish(settling, 5, now=LATER / 2)
+
+    assert before == []
+    assert settling.due(LATER / 2) == [multiple(5)]
 
 
 def test_a_delivery_behind_a_slow_one_waits_for_five_milliseconds() -> None:
@@ -78,7 +90,7 @@ def test_the_slow_one_is_acknowledged_together_with_those_behind_it() -> None:
     finish(settling, 1)
 
     assert waiting == []
-    assert settling.due(0.0) == [multiple(3)]
+    assert settling.due(LATER) == [multiple(3)]
 
 
 def test_a_rejected_delivery_holds_nobody_up() -> None:
@@ -87,7 +99,7 @@ def test_a_rejected_delivery_holds_nobody_up() -> None:
     finish(settling, 1, 3)
 
     assert rejected
-    assert settling.due(0.0) == [multiple(3)]
+    assert settling.due(LATER) == [multiple(3)]
 
 
 def test_a_delivery_is_settled_once() -> None:
@@ -99,7 +111,7 @@ def test_a_delivery_is_settled_once() -> None:
     assert settling.rejected(2)
     assert not settling.finished(2, 0.0)
     assert not settling.finished(99, 0.0)
-    assert settling.due(0.0) == [single(1)]
+    assert settling.due(LATER) == [single(1)]
 
 
 def test_none_waits_when_the_channel_is_about_to_close() -> None:
