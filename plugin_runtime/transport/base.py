@@ -1,7 +1,7 @@
 """The seam to the outside: what the bus asks of RabbitMQ, and nothing more.
 
-Two implementations pass one conformance suite: ``amqp`` speaks to RabbitMQ, ``memory`` keeps the same semantics in
-one process. Nothing above this module knows which one it has. Durations are float seconds here; RabbitMQ's
+Three implementations pass one conformance suite: ``lean`` and ``amqp`` speak to RabbitMQ, ``memory`` keeps the same
+semantics in one process. Nothing above this module knows which one it has. Durations are float seconds here; RabbitMQ's
 milliseconds stay inside the implementations.
 """
 

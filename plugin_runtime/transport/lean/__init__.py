@@ -8,7 +8,8 @@ with every message are read and written here instead, without a queue, a task or
     properties   a message's properties, headers   pure
     confirms     which publish awaits what         pure
     settling     which acknowledgements to write   pure
-    wire         the socket, shared with aiormq
+    wire         the traffic of a connection, between its socket, aiormq and the taken channels
+    sharing      the socket itself, opened for aiormq
     channel      one taken channel: contents, flow, its end
     publisher, consumer, connection, transport     the seam's promises, on these
 """

@@ -7,7 +7,8 @@ from aiormq.abc import AbstractConnection
 from aiormq.channel import Channel
 
 from plugin_runtime.transport.connection import CHANNEL_RETRY_SECONDS, SupervisedConnection
-from plugin_runtime.transport.lean.wire import Wire, WireFactory
+from plugin_runtime.transport.lean.sharing import WireFactory
+from plugin_runtime.transport.lean.wire import Wire
 
 
 class WiredConnection(SupervisedConnection):

@@ -1,7 +1,7 @@
-"""One socket, shared with aiormq.
+"""The traffic of one connection, which is shared with aiormq.
 
-aiormq asks a public ``TransportFactory`` for reader and writer. It gets a reader that is fed everything except what
-belongs to the taken channels, and a writer that keeps the order: what the taken channels have to write goes first::
+aiormq's reader is fed everything except what belongs to the taken channels, and its writer keeps the order: what the
+taken channels have to write goes first::
 
     RabbitMQ ──► Wire.received ──┬─ deliveries, returns, confirms, flow of taken channels ──► TakenChannel
                                  └─ everything else, and a heartbeat once a second ──► aiormq's reader
@@ -14,12 +14,10 @@ receive is as good a sign of life.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
-from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
-from yarl import URL
 
 from plugin_runtime.transport.lean import methods
 from plugin_runtime.transport.lean.framing import HEARTBEAT_FRAME, METHOD, FrameSplitter, FramingError, frame
@@ -28,7 +26,6 @@ MOST_UNWRITTEN_BYTES = 65_536
 """More is written within the turn, so that the socket can say when it has enough."""
 
 SIGN_OF_LIFE_SECONDS = 1.0
-READER_LIMIT_BYTES = 65_536
 _METHOD = bytes([METHOD])
 
 _log = structlog.get_logger()
@@ -140,8 +137,11 @@ class Wire:
         """Write what was collected."""
         if self._settling:
             settling, self._settling = self._settling, {}
+            # What they send now goes with this write and needs no turn of its own.
+            is_scheduled, self._is_scheduled = self._is_scheduled, True
             for channel in settling:
                 channel.collect()
+            self._is_scheduled = is_scheduled
         if self._unwritten:
             data = b"".join(self._unwritten)
             self._unwritten.clear()
@@ -235,99 +235,3 @@ class Wire:
     def _flush_scheduled(self) -> None:
         self._is_scheduled = False
         self.flush()
-
-
-class WireFactory(TransportFactory):
-    """Opens the socket for aiormq, plain or TLS as the URL says.
-
-    Args:
-        on_lost: Called when the connection is gone.
-
-    Attributes:
-        wire: The traffic of the connection that is opened.
-    """
-
-    def __init__(self, on_lost: Callable[["Wire"], None]) -> None:
-        self.wire = Wire(on_lost)
-
-    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open the socket.
-
-        Raises:
-            AMQPConnectionError: Nobody answers, or not with the certificate that is expected.
-        """
-        provider = kwargs.pop("ssl_context_provider")
-        context = await provider.get_context() if url.scheme == "amqps" else None
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READER_LIMIT_BYTES, loop=loop)
-        protocol = _WireProtocol(reader, self.wire, loop)
-        try:
-            socket, _ = await loop.create_connection(
-                lambda: protocol, url.host or "", url.port or 0, ssl=context, **kwargs
-            )
-        except OSError as error:
-            raise AMQPConnectionError(*error.args) from error
-        return reader, _OrderedWriter(socket, protocol, reader, loop, self.wire)
-
-
-class _WireProtocol(asyncio.StreamReaderProtocol):
-    """The events of the socket, for the wire and then for aiormq's reader."""
-
-    def __init__(self, reader: asyncio.StreamReader, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(reader, loop=loop)
-        self._wire = wire
-        self._aiormq_reader = reader
-        self._is_garbled = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if isinstance(transport, asyncio.Transport):
-            self._wire.connected(transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self._is_garbled:
-            return
-        try:
-            passed_on = self._wire.received(data)
-        except FramingError as error:
-            # aiormq takes it for a lost connection and closes; the supervisor opens another.
-            self._is_garbled = True
-            self._aiormq_reader.set_exception(ConnectionResetError(str(error)))
-            return
-        if passed_on:
-            super().data_received(passed_on)
-
-    def eof_received(self) -> bool | None:
-        self._wire.lost(None)
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._wire.lost(exc)
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._wire.paused(is_paused=True)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._wire.paused(is_paused=False)
-
-
-class _OrderedWriter(asyncio.StreamWriter):
-    """What aiormq writes with."""
-
-    def __init__(
-        self,
-        socket: asyncio.Transport,
-        protocol: asyncio.StreamReaderProtocol,
-        reader: asyncio.StreamReader,
-        loop: asyncio.AbstractEventLoop,
-        wire: Wire,
-    ) -> None:
-        super().__init__(socket, protocol, reader, loop)
-        self._wire = wire
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._wire.before(bytes(data))
-        super().write(data)
