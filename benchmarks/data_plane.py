@@ -110,7 +110,7 @@ async def call_ours(kind: str, url: str) -> tuple[Call, Call]:
         start(ours.publish(message, exchange="x", routing_key="calls"))
         await future
 
-    await ours.consume("replies", on_reply, prefetch=512, role="replies")
+    await ours.consume("replies", on_reply, prefetch=1000, role="replies", may_linger=True)
     return call, ours.close
 
 

@@ -260,6 +260,7 @@ class Runner:
                 prefetch=REPLY_PREFETCH,
                 role="replies",
                 outrank_zombies=True,
+                may_linger=True,  # a reply that comes twice finds nobody waiting
             ),
             await self._transport.consume(
                 answer.instance_queue,

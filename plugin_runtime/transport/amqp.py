@@ -166,6 +166,7 @@ class AmqpTransport:
         exclusive: bool = False,
         priority: int = 0,
         outrank_zombies: bool = False,
+        may_linger: bool = False,
     ) -> AmqpConsumer:
         """Start to consume a queue on a channel of its own; see `Transport.consume`."""
         consumption = Consumption(
@@ -176,6 +177,7 @@ class AmqpTransport:
             exclusive=exclusive,
             priority=priority,
             outrank_zombies=outrank_zombies,
+            may_linger=may_linger,
         )
         consumer = self._consumer(consumption, on_delivery)
         await consumer.start()

@@ -44,6 +44,7 @@ class Consumption:
     exclusive: bool = False
     priority: int = 0
     outrank_zombies: bool = False
+    may_linger: bool = False
 
 
 class AmqpDelivery:

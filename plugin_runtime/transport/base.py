@@ -220,6 +220,7 @@ class Transport(Protocol):
         exclusive: bool = False,
         priority: int = 0,
         outrank_zombies: bool = False,
+        may_linger: bool = False,
     ) -> Consumer:
         """Start to consume a queue on a channel of its own, under the tag ``{plugin}/{instance}/{role}``.
 
@@ -233,6 +234,8 @@ class Transport(Protocol):
             priority: RabbitMQ serves consumers of higher priority first (``x-priority``).
             outrank_zombies: Consume with a priority one higher after each reconnect, so that the consumer of a
                 connection that died unnoticed gets nothing any more.
+            may_linger: Acknowledgements may wait some milliseconds for others to travel with. For messages whose
+                second delivery does no harm: what is not acknowledged when the connection goes comes again.
 
         Raises:
             MissingQueueError: There is no such queue.

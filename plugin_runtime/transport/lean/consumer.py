@@ -68,7 +68,7 @@ class ConsumeChannel(Taken):
         super().__init__(wire, number)
         self.consumer = consumer
         self._settles = not consumer.consumption.no_ack
-        self._settling = Settling(consumer.consumption.prefetch)
+        self._settling = Settling(consumer.consumption.prefetch, may_linger=consumer.consumption.may_linger)
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -78,10 +78,10 @@ class ConsumeChannel(Taken):
         return self._settling.unsettled
 
     def acknowledge(self, tag: int) -> bool:
-        """Have a delivery acknowledged with others, soon; False if it cannot be or is settled already."""
+        """Have a delivery acknowledged soon, with others; False if it cannot be or is settled already."""
         if not self.is_open or not self._settling.finished(tag, self._loop.time()):
             return False
-        if self._alarm is None or self._settling.is_crowded:
+        if self._alarm is None or self._settling.is_urgent:
             self._wire.settle(self)
         return True
 

@@ -1,16 +1,15 @@
 """Which acknowledgements to write, on one channel: pure, and told what time it is.
 
-One Basic.Ack with ``multiple`` settles every delivery up to its tag, so a run of finished deliveries costs one frame
-and one write, which wakes RabbitMQ once. Finished deliveries wait for others to travel with, but none longer than
-`LONGEST_WAIT_SECONDS`, nor do more wait than a quarter of the prefetch; with a prefetch below 4 none waits. One that
-is behind a slow one travels alone then, or it would hold its place in the prefetch until the slow one is done, and
-enough of them would stop the consumer::
+One Basic.Ack with ``multiple`` settles every delivery up to its tag, so a run of finished deliveries costs one frame.
+But a finished one behind a slow one would hold its place in the prefetch until the slow one is done, and enough of them
+would stop the consumer. None waits longer than `LONGEST_WAIT_SECONDS`, nor do more than a quarter of the prefetch:
+such are acknowledged singly::
 
     tags       11 done   12 done   13 in work   14 done   15 done
     written    ack 12 multiple                  ack 14    ack 15
 
-Until it is written an acknowledgement is lost with the connection, and the message comes again with ``redelivered``
-set, as it does when the connection is lost while the acknowledgement is on its way.
+Where a second delivery does no harm, runs wait as long for others to travel with: every write wakes RabbitMQ, which
+costs more than all Python around it. Until it is written an acknowledgement would be lost with the connection.
 """
 
 from typing import NamedTuple
@@ -30,9 +29,11 @@ class Settling:
 
     Args:
         prefetch: How many RabbitMQ hands out at most; 0 for any number.
+        may_linger: Whether runs may wait too.
     """
 
-    def __init__(self, prefetch: int) -> None:
+    def __init__(self, prefetch: int, *, may_linger: bool = False) -> None:
+        self._may_linger = may_linger
         self._most_waiting = prefetch // 4
         # Both in the order in which they were entered: by tag, and by the moment of finishing.
         self._outstanding: dict[int, None] = {}
@@ -44,8 +45,13 @@ class Settling:
         return len(self._outstanding) - len(self._finished)
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether something may have to be acknowledged before the next moment of `next_due`."""
+        return not self._may_linger or self.is_crowded
+
+    @property
     def is_crowded(self) -> bool:
-        """Whether too many wait to be acknowledged."""
+        """Whether more wait to be acknowledged than may."""
         return len(self._finished) > self._most_waiting
 
     def delivered(self, tag: int) -> None:
@@ -74,7 +80,7 @@ class Settling:
             all_of_them: Let none wait, since the channel is about to close.
         """
         first = self.next_due()
-        if first is None or not (all_of_them or self.is_crowded or first <= now):
+        if first is None or (self._may_linger and first > now and not (all_of_them or self.is_crowded)):
             return []
         found = self._contiguous()
         if all_of_them or self.is_crowded:

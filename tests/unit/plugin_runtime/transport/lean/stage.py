@@ -48,9 +48,16 @@ class Stage:
         return channel
 
     def consume_channel(
-        self, on_delivery: Callable[[Delivery], None], *, prefetch: int = 64, no_ack: bool = False
+        self,
+        on_delivery: Callable[[Delivery], None],
+        *,
+        prefetch: int = 64,
+        no_ack: bool = False,
+        may_linger: bool = False,
     ) -> ConsumeChannel:
-        channel = ConsumeChannel(self.wire, CHANNEL, Consuming(on_delivery, prefetch, no_ack=no_ack))  # type: ignore[arg-type]
+        channel = ConsumeChannel(
+            self.wire, CHANNEL, Consuming(on_delivery, prefetch, no_ack=no_ack, may_linger=may_linger)
+        )  # type: ignore[arg-type]
         self.wire.take(channel)
         return channel
 
@@ -92,8 +99,10 @@ class Consuming:
 
     queue = "q"
 
-    def __init__(self, on_delivery: Callable[[Delivery], None], prefetch: int, *, no_ack: bool) -> None:
-        self.consumption = Consumption(queue="q", tag="t", prefetch=prefetch, no_ack=no_ack)
+    def __init__(
+        self, on_delivery: Callable[[Delivery], None], prefetch: int, *, no_ack: bool, may_linger: bool
+    ) -> None:
+        self.consumption = Consumption(queue="q", tag="t", prefetch=prefetch, no_ack=no_ack, may_linger=may_linger)
         self.on_delivery = on_delivery
         self.closings = 0
 

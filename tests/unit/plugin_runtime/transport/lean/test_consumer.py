@@ -40,6 +40,21 @@ async def test_deliveries_finished_together_are_acknowledged_by_one_frame() -> N
     assert stage.socket.writes == [marshal(Basic.Ack(50, True), CHANNEL)]
 
 
+async def test_acknowledgements_that_may_linger_travel_with_those_of_later_turns() -> None:
+    stage, received = Stage(), list[Delivery]()
+    stage.consume_channel(received.append, may_linger=True)
+
+    for tag in (1, 2, 3):
+        stage.deliver(tag)
+        await received[-1].acknowledge()
+        await asyncio.sleep(0)
+    at_once = written(stage)
+    await eventually(lambda: stage.socket.writes)
+
+    assert at_once == b""
+    assert stage.socket.writes == [marshal(Basic.Ack(3, True), CHANNEL)]
+
+
 async def test_delivery_behind_a_slow_one_is_acknowledged_alone_after_a_while() -> None:
     stage, received = Stage(), list[Delivery]()
     stage.consume_channel(received.append)

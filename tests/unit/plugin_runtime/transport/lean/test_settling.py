@@ -8,8 +8,8 @@ from plugin_runtime.transport.lean.settling import LONGEST_WAIT_SECONDS, Acknowl
 LATER = LONGEST_WAIT_SECONDS
 
 
-def settling_of(count: int, *, prefetch: int = 64) -> Settling:
-    settling = Settling(prefetch)
+def settling_of(count: int, *, prefetch: int = 64, may_linger: bool = False) -> Settling:
+    settling = Settling(prefetch, may_linger=may_linger)
     for tag in range(1, count + 1):
         settling.delivered(tag)
     return settling
@@ -32,19 +32,19 @@ def test_a_run_of_finished_deliveries_is_one_frame() -> None:
     settling = settling_of(10)
     finish(settling, 2, 3, 1)
 
-    assert settling.due(LATER) == [multiple(3)]
-    assert settling.due(LATER) == []
+    assert settling.due(0.0) == [multiple(3)]
+    assert settling.due(0.0) == []
 
 
 def test_one_finished_delivery_is_acknowledged_alone() -> None:
     settling = settling_of(2)
     finish(settling, 1)
 
-    assert settling.due(LATER) == [single(1)]
+    assert settling.due(0.0) == [single(1)]
 
 
-def test_finished_deliveries_wait_for_others_to_travel_with() -> None:
-    settling = settling_of(10, prefetch=16)
+def test_runs_that_may_linger_wait_for_others_to_travel_with() -> None:
+    settling = settling_of(10, prefetch=16, may_linger=True)
     finish(settling, 1, 2)
     finish(settling, 3, 4, now=LATER / 2)
 
@@ -90,7 +90,7 @@ def test_the_slow_one_is_acknowledged_together_with_those_behind_it() -> None:
     finish(settling, 1)
 
     assert waiting == []
-    assert settling.due(LATER) == [multiple(3)]
+    assert settling.due(0.0) == [multiple(3)]
 
 
 def test_a_rejected_delivery_holds_nobody_up() -> None:
@@ -99,7 +99,7 @@ def test_a_rejected_delivery_holds_nobody_up() -> None:
     finish(settling, 1, 3)
 
     assert rejected
-    assert settling.due(LATER) == [multiple(3)]
+    assert settling.due(0.0) == [multiple(3)]
 
 
 def test_a_delivery_is_settled_once() -> None:
@@ -111,7 +111,7 @@ def test_a_delivery_is_settled_once() -> None:
     assert settling.rejected(2)
     assert not settling.finished(2, 0.0)
     assert not settling.finished(99, 0.0)
-    assert settling.due(LATER) == [single(1)]
+    assert settling.due(0.0) == [single(1)]
 
 
 def test_none_waits_when_the_channel_is_about_to_close() -> None:
@@ -122,10 +122,12 @@ def test_none_waits_when_the_channel_is_about_to_close() -> None:
     assert settling.unsettled == 2
 
 
-@given(st.integers(1, 20), st.lists(st.tuples(st.sampled_from("dfrt"), st.integers(0, 30)), max_size=80))
-def test_every_delivery_is_settled_exactly_once_on_the_wire(prefetch: int, steps: list[tuple[str, int]]) -> None:
+@given(st.integers(1, 20), st.booleans(), st.lists(st.tuples(st.sampled_from("dfrt"), st.integers(0, 30)), max_size=80))
+def test_every_delivery_is_settled_exactly_once_on_the_wire(
+    prefetch: int, may_linger: bool, steps: list[tuple[str, int]]
+) -> None:
     """What RabbitMQ would make of it: ``multiple`` settles all up to its tag, and may only name an unsettled tag."""
-    settling, unsettled, finished, now, last = Settling(prefetch), set[int](), set[int](), 0.0, 0
+    settling, unsettled, finished, now, last = Settling(prefetch, may_linger=may_linger), set[int](), set[int](), 0.0, 0
     for what, number in [*steps, ("t", 9)]:
         if what == "d" and len(unsettled) < prefetch:
             last += 1
