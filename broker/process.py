@@ -18,19 +18,26 @@ from plugin_runtime import configure_logs
 from plugin_runtime.context import new_instance
 from plugin_runtime.signals import run_until_signalled
 from plugin_runtime.transport.address import Address
-from plugin_runtime.transport.amqp import AmqpTransport
+from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.factory import make_transport
 
 log = structlog.get_logger()
 
 
-def amqp_transport(settings: BrokerSettings, instance: str) -> AmqpTransport:
+def amqp_transport(settings: BrokerSettings, instance: str) -> Transport:
     """The broker's connection to RabbitMQ.
 
     Raises:
         StartError: The address cannot be used, or its heartbeat is too short for the lock.
     """
     check_heartbeat(Address.parse(settings.url).heartbeat_seconds)
-    return AmqpTransport(settings.url, identity=SYSTEM_PLUGIN, instance=instance, insecure=settings.insecure)
+    return make_transport(
+        settings.transport,
+        settings.url,
+        identity=SYSTEM_PLUGIN,
+        instance=instance,
+        insecure=settings.insecure,
+    )
 
 
 def run_broker(settings: BrokerSettings) -> None:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from contracts.errors import StartError
 from contracts.names import check_plugin_id, check_prefix
 from plugin_runtime.logs import LogFormat
+from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, TransportKind
 
 ENVIRONMENT_PREFIX = "PLEXICA_"
 
@@ -38,6 +39,7 @@ class BrokerSettings(BaseSettings):
             ``auto_install`` everybody may administer, though only in tenants where it is installed.
         lease_seconds: An instance that was not heard of for so long is gone.
         heartbeat_seconds: How often an instance is told to report; less than half a lease.
+        transport: How messages travel: ``lean``, or ``aio-pika`` to leave all to that library; the same on the wire.
         insecure: Accept publishers that RabbitMQ does not vouch for, off loopback too.
         log_format: ``console`` for people, ``json`` for machines, ``auto`` for whichever standard error is.
     """
@@ -51,6 +53,7 @@ class BrokerSettings(BaseSettings):
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_plugin_ids)] = ()
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 5.0
+    transport: TransportKind = DEFAULT_TRANSPORT
     insecure: bool = False
     log_format: LogFormat = "auto"
 

@@ -109,6 +109,11 @@ class Consumers:
         )
         for queue, on_delivery, prefetch, role in listening:
             consumer = await self._transport.consume(
-                queue, on_delivery, prefetch=prefetch, role=role, outrank_zombies=True
+                queue,
+                on_delivery,
+                prefetch=prefetch,
+                role=role,
+                outrank_zombies=True,
+                may_linger=role == "replies",  # a reply that comes twice finds nobody waiting
             )
             self._inward.append(consumer)

@@ -21,8 +21,8 @@ from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.signals import run_until_signalled
 from plugin_runtime.signatures import check_listener
 from plugin_runtime.tenant import TenantClient
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.factory import make_transport
 
 
 class Plugin:
@@ -144,7 +144,13 @@ class Plugin:
         wanted = tuple(check_tenant(tenant) for tenant in tenants) or (settings.tenant,)
         instance = new_instance()
         if transport is None:
-            transport = AmqpTransport(settings.url, identity=self.id, instance=instance, insecure=settings.insecure)
+            transport = make_transport(
+                settings.transport,
+                settings.url,
+                identity=self.id,
+                instance=instance,
+                insecure=settings.insecure,
+            )
         registrar = RemoteRegistrar(
             transport,
             Topology(settings.prefix),

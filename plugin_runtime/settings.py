@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contracts.errors import StartError
 from contracts.names import check_prefix, check_tenant
 from plugin_runtime.logs import LogFormat
+from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, TransportKind
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 
@@ -19,6 +20,7 @@ class RuntimeSettings(BaseSettings):
         url: Where RabbitMQ is, e.g. ``amqp://plugin-crm:secret@rabbitmq:5672/plexica``.
         prefix: Stands before every exchange and queue; the broker's own must be the same.
         tenant: The tenant of calls made outside a handler.
+        transport: How messages travel: ``lean``, or ``aio-pika`` to leave all to that library; the same on the wire.
         insecure: Believe publishers that RabbitMQ cannot check, on a host that is not this one.
         strict: Refuse to start when a required dependency is missing, rather than start DEGRADED.
         concurrency: How many calls, and how many events of one subscription, are worked on at once.
@@ -31,6 +33,7 @@ class RuntimeSettings(BaseSettings):
     url: str = DEFAULT_URL
     prefix: Annotated[str, AfterValidator(check_prefix)] = ""
     tenant: Annotated[str, AfterValidator(check_tenant)] = "default"
+    transport: TransportKind = DEFAULT_TRANSPORT
     insecure: bool = False
     strict: bool = False
     concurrency: int = Field(default=32, gt=0)

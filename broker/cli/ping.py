@@ -14,8 +14,8 @@ from contracts.manifest import PluginManifest
 from contracts.topology import Topology
 from plugin_runtime import RuntimeSettings, configure_logs
 from plugin_runtime.transport.address import Address
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.factory import make_transport
 
 INSTANCE = "ping"
 """Stands where an instance id stands in the names of connections."""
@@ -60,7 +60,13 @@ async def problem_of(manifest: PluginManifest, settings: RuntimeSettings, *, tim
     """
     if not manifest.api.services:
         return "it offers no service by which it could be judged"
-    transport = AmqpTransport(settings.url, identity=manifest.id, instance=INSTANCE, insecure=settings.insecure)
+    transport = make_transport(
+        settings.transport,
+        settings.url,
+        identity=manifest.id,
+        instance=INSTANCE,
+        insecure=settings.insecure,
+    )
     try:
         async with asyncio.timeout(timeout):
             await transport.open()

@@ -169,6 +169,7 @@ class AmqpTransport:
         exclusive: bool = False,
         priority: int = 0,
         outrank_zombies: bool = False,
+        may_linger: bool = False,
     ) -> AmqpConsumer:
         """Start to consume a queue on a channel of its own; see `Transport.consume`."""
         consumption = Consumption(
@@ -179,8 +180,9 @@ class AmqpTransport:
             exclusive=exclusive,
             priority=priority,
             outrank_zombies=outrank_zombies,
+            may_linger=may_linger,
         )
-        consumer = AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)
+        consumer = self._consumer(consumption, on_delivery)
         await consumer.start()
         self._consumers = {one for one in self._consumers if not one.is_cancelled} | {consumer}
         return consumer
@@ -192,6 +194,9 @@ class AmqpTransport:
     def _connection(self, role: str) -> SupervisedConnection:
         name = connection_name(self._identity, self._instance, role)
         return SupervisedConnection(self._address, name=name, on_restored=self._on_restored)
+
+    def _consumer(self, consumption: Consumption, on_delivery: OnDelivery) -> AmqpConsumer:
+        return AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)
 
     def _admit_unverified(self) -> None:
         if not self._address.is_loopback and not self._insecure:

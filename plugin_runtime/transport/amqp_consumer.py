@@ -44,6 +44,7 @@ class Consumption:
     exclusive: bool = False
     priority: int = 0
     outrank_zombies: bool = False
+    may_linger: bool = False
 
 
 class AmqpDelivery:
@@ -177,12 +178,20 @@ class AmqpConsumer:
             await self._close_if_done(channel)
 
     async def _close_if_done(self, channel: Channel) -> None:
-        if self._cancelled and self._unsettled == 0:
+        if self._cancelled and self._is_done:
             await close_quietly(channel, START_TIMEOUT_SECONDS)
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether everything received on the present channel is settled."""
+        return self._unsettled == 0
+
+    async def _open_channel(self) -> Channel:
+        return await self._connection.open_channel(publishes=False)
 
     async def _consume(self) -> None:
         asked = self._consumption
-        channel = await self._connection.open_channel(publishes=False)
+        channel = await self._open_channel()
         self._channel, self._unsettled = channel, 0
         channel.on_consumer_cancel_callbacks.add(partial(self._on_lost, channel))
         try:

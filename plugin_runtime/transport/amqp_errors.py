@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 
-from aiormq.channel import Channel
+from aiormq.channel import Channel, exception_by_code
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -14,6 +14,7 @@ from aiormq.exceptions import (
     InvalidFrameError,
     ProbableAuthenticationError,
 )
+from pamqp.commands import Channel as ChannelMethods
 from pamqp.commands import Connection
 from pamqp.exceptions import PAMQPException
 
@@ -69,6 +70,11 @@ def _refused_vhost(error: BaseException) -> str | None:
     *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
     found = innermost.f_locals.get("frame")
     return found.reply_text if isinstance(found, Connection.Close) else None
+
+
+def channel_error(code: int | None, text: str) -> Exception:
+    """The AMQP client's error for a channel that RabbitMQ closed with this code."""
+    return exception_by_code(ChannelMethods.Close(reply_code=code, reply_text=text, class_id=0, method_id=0))
 
 
 def is_refusal(error: TransportError) -> bool:

@@ -41,20 +41,28 @@ def properties_of(message: Message) -> Basic.Properties:
 
 def message_of(delivered: DeliveredMessage) -> Message:
     """The message that a delivery carries."""
-    properties = delivered.header.properties
-    expiration = properties.expiration
+    return plain_message(delivered.header.properties, delivered.body)
+
+
+def plain_message(properties: Basic.Properties, body: bytes) -> Message:
+    """The message that travelled under these properties."""
     return Message(
-        body=delivered.body,
+        body=body,
         type=properties.message_type or "",
         message_id=properties.message_id or "",
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
         headers=plain_headers(properties.headers or {}),
-        expiration_seconds=int(expiration) / 1000 if expiration and expiration.isdecimal() else None,
+        expiration_seconds=expiration_of(properties.expiration),
         timestamp=None if properties.timestamp is None else int(properties.timestamp.timestamp()),
         app_id=properties.app_id,
         user_id=properties.user_id,
     )
+
+
+def expiration_of(given: str | None) -> float | None:
+    """Seconds from what a publisher wrote, which is digits or nothing that counts."""
+    return int(given) / 1000 if given and given.isdecimal() else None
 
 
 def plain_headers(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:

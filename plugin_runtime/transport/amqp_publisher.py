@@ -64,7 +64,7 @@ class Publisher:
                 raise
             raise translate(error) from error
         except CLIENT_ERRORS as error:
-            raise _fate(error, outgoing) from error
+            raise fate_of(error, outgoing) from error
         if not isinstance(confirm, Basic.Ack):
             raise UnconfirmedPublishError(f"RabbitMQ answered {type(confirm).__name__} instead of Basic.Ack")
 
@@ -94,18 +94,22 @@ async def _send(channel: Channel, outgoing: Outgoing) -> object:
     )
 
 
-def _fate(error: Exception, outgoing: Outgoing) -> TransportError:
+def fate_of(error: Exception, outgoing: Outgoing) -> TransportError:
+    """What an error of the AMQP client means for one publish that was in flight when it came."""
     if isinstance(error, PublishError):
         return ReturnedMessageError(outgoing.exchange, outgoing.routing_key)
     if isinstance(error, DeliveryError):
-        return RejectedPublishError(
-            f"a queue refused the message for exchange '{outgoing.exchange}', routing key '{outgoing.routing_key}'"
-        )
+        return refused(outgoing.exchange, outgoing.routing_key)
     if isinstance(error, AMQPChannelError) and not is_to_blame(
         error, outgoing.message, outgoing.exchange, outgoing.routing_key
     ):
         return NotConnectedError(f"another publish made RabbitMQ close the channel: {error}")
     return translate(error)
+
+
+def refused(exchange: str, routing_key: str) -> RejectedPublishError:
+    """The error for Basic.Nack."""
+    return RejectedPublishError(f"a queue refused the message for exchange '{exchange}', routing key '{routing_key}'")
 
 
 def _too_late(timeout: float, *, handed_over: bool) -> TransportError:

@@ -1,7 +1,7 @@
 """The seam to the outside: what the bus asks of RabbitMQ, and nothing more.
 
-Two implementations pass one conformance suite: ``amqp`` speaks to RabbitMQ, ``memory`` keeps the same semantics in
-one process. Nothing above this module knows which one it has. Durations are float seconds here; RabbitMQ's
+Three implementations pass one conformance suite: ``lean`` and ``amqp`` speak to RabbitMQ, ``memory`` keeps the same
+semantics in one process. Nothing above this module knows which one it has. Durations are float seconds here; RabbitMQ's
 milliseconds stay inside the implementations.
 """
 
@@ -220,6 +220,7 @@ class Transport(Protocol):
         exclusive: bool = False,
         priority: int = 0,
         outrank_zombies: bool = False,
+        may_linger: bool = False,
     ) -> Consumer:
         """Start to consume a queue on a channel of its own, under the tag ``{plugin}/{instance}/{role}``.
 
@@ -233,6 +234,8 @@ class Transport(Protocol):
             priority: RabbitMQ serves consumers of higher priority first (``x-priority``).
             outrank_zombies: Consume with a priority one higher after each reconnect, so that the consumer of a
                 connection that died unnoticed gets nothing any more.
+            may_linger: Acknowledgements may wait some milliseconds for others to travel with. For messages whose
+                second delivery does no harm: what is not acknowledged when the connection goes comes again.
 
         Raises:
             MissingQueueError: There is no such queue.

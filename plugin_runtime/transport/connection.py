@@ -138,8 +138,7 @@ class SupervisedConnection:
         raise AssertionError("attempts never end")
 
     async def _attempt(self) -> aio_pika.Connection:
-        url = make_url(self._address.url, heartbeat=self._address.heartbeat_seconds)
-        connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
+        connection = self._client()
         try:
             await connection.connect(timeout=CONNECT_TIMEOUT_SECONDS)
         except BaseException as error:
@@ -149,6 +148,11 @@ class SupervisedConnection:
                 raise translate(error) from error
             raise
         return connection
+
+    def _client(self) -> aio_pika.Connection:
+        """A connection of the AMQP client that is not open yet."""
+        url = make_url(self._address.url, heartbeat=self._address.heartbeat_seconds)
+        return aio_pika.Connection(url, client_properties={"connection_name": self._name})
 
     async def _close(self, connection: aio_pika.Connection) -> None:
         try:
@@ -161,6 +165,7 @@ class SupervisedConnection:
                 raise
 
     def _underlay(self) -> AbstractConnection:
+        """The AMQP client's side of the connection that is up."""
         if self._connection is None or self._connection.transport is None:
             raise NotConnectedError("the connection to RabbitMQ was lost")
         return self._connection.transport.connection
@@ -176,7 +181,7 @@ class ReopeningChannel:
 
     async def ready(self) -> Channel:
         """The open channel, waiting for the connection if it is lost."""
-        if self._channel is None or not is_open(self._channel):
+        if self._channel is None or not is_open(self._channel) or not self._connection.is_connected:
             self._channel = await self._connection.open_channel(publishes=self._publishes)
         return self._channel
 

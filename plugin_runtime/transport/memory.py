@@ -218,6 +218,7 @@ class MemoryTransport:
         exclusive: bool = False,
         priority: int = 0,
         outrank_zombies: bool = False,
+        may_linger: bool = False,  # noqa: ARG002 - nothing travels here
     ) -> MemoryConsumer:
         """Start to consume a queue; see `Transport.consume`."""
         connection = await self.connection(CONTROL_TIMEOUT_SECONDS)

@@ -18,8 +18,8 @@ from contracts.registry import ServiceRecord
 from contracts.topology import Topology
 from plugin_runtime import Plugin, Runner, TenantClient
 from plugin_runtime.context import new_id
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
+from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
 from tests.acceptance.plugins import make_caller
@@ -63,7 +63,7 @@ class World:
         name = instance or new_id()[:12]
         if isinstance(self._place, MemoryVhost):
             return MemoryTransport(self._place, identity=identity, instance=name)
-        return AmqpTransport(self._place, identity=identity, instance=name, insecure=True)
+        return make_transport(DEFAULT_TRANSPORT, self._place, identity=identity, instance=name, insecure=True)
 
     # The broker
 

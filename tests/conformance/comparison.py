@@ -4,9 +4,9 @@ import asyncio
 import itertools
 
 from contracts.topology import Queue
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
 from plugin_runtime.transport.clock import VirtualClock, settled
+from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
 from tests.conformance.programs import SHORT_SECONDS, WAIT_SECONDS, Act, Declare, Program, Publish, Settle, Step, Wait
@@ -110,7 +110,7 @@ class Comparison:
             await memory.end()
 
     async def _rabbitmq_client(self, name: str) -> Transport:
-        transport = AmqpTransport(self._url, identity=name, instance="1", insecure=True)
+        transport = make_transport(DEFAULT_TRANSPORT, self._url, identity=name, instance="1", insecure=True)
         await transport.open()
         return transport
 

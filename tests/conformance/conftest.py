@@ -1,4 +1,4 @@
-"""One suite, two transports: the fixture below is all that knows the difference."""
+"""One suite, three transports: the fixture below is all that knows the difference."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -6,13 +6,17 @@ import pytest
 
 from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.lean.transport import LeanTransport
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
 
 OpenTransport = Callable[..., Awaitable[Transport]]
 
 
-@pytest.fixture(params=["memory", pytest.param("amqp", marks=pytest.mark.rabbitmq)])
+ON_RABBITMQ = {"amqp": AmqpTransport, "lean": LeanTransport}
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.rabbitmq) for name in ON_RABBITMQ)])
 async def open_transport(request: pytest.FixtureRequest) -> AsyncIterator[OpenTransport]:
     """Opens transports that share one vhost, and closes them after the test."""
     opened: list[Transport] = []
@@ -23,7 +27,7 @@ async def open_transport(request: pytest.FixtureRequest) -> AsyncIterator[OpenTr
         if isinstance(vhost, MemoryVhost):
             transport = MemoryTransport(vhost, identity=identity, instance=instance)
         else:
-            transport = AmqpTransport(vhost, identity=identity, instance=instance, insecure=True)
+            transport = ON_RABBITMQ[request.param](vhost, identity=identity, instance=instance, insecure=True)
         opened.append(transport)
         await transport.open()
         return transport

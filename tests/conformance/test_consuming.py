@@ -1,11 +1,13 @@
 """Who gets which message, and what settling does."""
 
+import asyncio
+
 import pytest
 
 from contracts.errors import MissingQueueError, TransportError
 from contracts.topology import Queue
-from plugin_runtime.transport.base import Transport
-from tests.conformance.collector import Collector, Kind, lay, publish_all
+from plugin_runtime.transport.base import Delivery, Transport
+from tests.conformance.collector import Collector, Kind, lay, make_message, publish_all
 from tests.conformance.conftest import OpenTransport
 from tests.waiting import eventually
 
@@ -117,6 +119,27 @@ async def test_cancelled_consumer_gets_nothing_more(transport: Transport) -> Non
     assert (await transport.depth("q")).messages == 1
     assert collector.bodies == []
     assert consumer.queue == "q"
+
+
+async def test_slow_delivery_does_not_hold_up_those_behind_it(transport: Transport) -> None:
+    """However acknowledgements are put together: 500 come and go while the first is still worked on."""
+    await lay(transport, Queue(name="q"), "k")
+    bodies = [str(number) for number in range(501)]
+    await asyncio.gather(
+        *(transport.publish(make_message(body), exchange="x", routing_key="k", timeout=60) for body in bodies)
+    )
+    collector, acknowledging = Collector(), set[asyncio.Task[None]]()
+
+    def on_delivery(delivery: Delivery) -> None:
+        collector(delivery)
+        if delivery.message.body != b"0":
+            acknowledging.add(asyncio.create_task(delivery.acknowledge()))
+
+    await transport.consume("q", on_delivery, prefetch=64, role="r")
+    slow, *_ = await collector.received(501)
+    await asyncio.gather(*acknowledging, slow.acknowledge())
+
+    assert collector.bodies == bodies
 
 
 @pytest.mark.parametrize(("kind", "counted"), [("classic", 0), ("quorum", 1)])

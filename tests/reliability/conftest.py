@@ -1,10 +1,13 @@
 """Transports on RabbitMQ alone, closed after the test."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import get_args
 
 import pytest
 
+from plugin_runtime.transport import factory
 from plugin_runtime.transport.amqp import AmqpTransport
+from plugin_runtime.transport.factory import TransportKind
 from tests.reliability.relay import Relay
 
 MakeTransport = Callable[..., AmqpTransport]
@@ -18,13 +21,13 @@ async def relay(vhost_url: str) -> AsyncIterator[Relay]:
     await relay.close()
 
 
-@pytest.fixture
-async def make_transport() -> AsyncIterator[MakeTransport]:
-    """Makes transports that are not open yet."""
+@pytest.fixture(params=get_args(TransportKind))
+async def make_transport(request: pytest.FixtureRequest) -> AsyncIterator[MakeTransport]:
+    """Makes transports of each kind that are not open yet."""
     made: list[AmqpTransport] = []
 
     def making(url: str, identity: str = "plugin-a", *, insecure: bool = True) -> AmqpTransport:
-        made.append(AmqpTransport(url, identity=identity, instance="1", insecure=insecure))
+        made.append(factory.make_transport(request.param, url, identity=identity, instance="1", insecure=insecure))
         return made[-1]
 
     yield making

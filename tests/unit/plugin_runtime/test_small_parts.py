@@ -149,6 +149,7 @@ def test_settings_come_from_the_environment_and_arguments_win(monkeypatch: pytes
         ("CONCURRENCY", "0"),
         ("GRACE_SECONDS", "soon"),
         ("INSECURE", "perhaps"),
+        ("TRANSPORT", "pigeon"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

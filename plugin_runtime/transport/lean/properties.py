@@ -1,0 +1,263 @@
+"""A message's properties and headers, to bytes and back.
+
+The usual ones are read and written here; whatever is unusual goes through pamqp, so that both transports of the bus
+put the same bytes on the wire and read the same messages from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
+
+from pamqp.header import ContentHeader
+
+from plugin_runtime.transport.amqp_messages import (
+    CONTENT_TYPE,
+    PERSISTENT,
+    expiration_of,
+    milliseconds,
+    plain_message,
+    properties_of,
+)
+from plugin_runtime.transport.base import HeaderValue, Message
+from plugin_runtime.transport.lean.methods import short_string
+
+_BASIC = 60
+_CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800
+_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _TIMESTAMP = 0x0400, 0x0200, 0x0100, 0x0080, 0x0040
+_TYPE, _USER_ID, _APP_ID = 0x0020, 0x0010, 0x0008
+_UNUSUAL = 0x0007
+"""The deprecated cluster id, a bit without meaning, and a second word of flags."""
+
+_BEFORE_TIMESTAMP = (_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID)
+_AFTER_TIMESTAMP = (_TYPE, _USER_ID, _APP_ID)
+
+_HEADER = Struct(">HHQH")
+_LONG = Struct(">I")
+_TIME = Struct(">Q")
+_FLOAT = Struct(">f")
+_JSON = short_string(CONTENT_TYPE)
+_MODE = bytes([PERSISTENT])
+_LONGEST_NAME = 128
+_LAST_SECOND = 0xFFFFFFFF
+"""Later timestamps pamqp takes for milliseconds."""
+
+# The first row whose range holds a number decides; the order is pamqp's.
+_INTEGERS = (
+    (-0x80, 0x7F, b"b", Struct(">b")),
+    (-0x8000, 0x7FFF, b"s", Struct(">h")),
+    (0, 0xFFFF, b"u", Struct(">H")),
+    (-0x8000_0000, 0x7FFF_FFFF, b"I", Struct(">i")),
+    (0, 0xFFFF_FFFF, b"i", Struct(">I")),
+    (-(2**63), 2**63 - 1, b"l", Struct(">q")),
+)
+_TEXT, _VOID = ord("S"), ord("V")
+_FIXED = {
+    ord(kind): Struct(form)
+    for kind, form in (
+        ("t", "?"),
+        ("b", ">b"),
+        ("B", ">B"),
+        ("s", ">h"),
+        ("u", ">H"),
+        ("I", ">i"),
+        ("i", ">I"),
+        ("l", ">q"),
+        ("L", ">q"),
+        ("f", ">f"),
+        ("d", ">d"),
+    )
+}
+
+
+class UnreadableError(Exception):
+    """Nobody can read these properties: text that is not UTF-8, a time beyond all calendars."""
+
+
+class _UnusualError(Exception):
+    """Left to pamqp."""
+
+
+def content_header(message: Message, *, app_id: str | None, user_id: str | None) -> bytes:
+    """The payload of the content header under which a message travels.
+
+    Args:
+        message: The message; its own ``app_id`` and ``user_id`` are not looked at.
+        app_id: The plugin that publishes.
+        user_id: The login that publishes, where RabbitMQ shall check it.
+
+    Raises:
+        TypeError: A property has more than 255 bytes, or a header is none that AMQP has.
+    """
+    size = len(message.body)
+    try:
+        flags, properties = _encoded(message, app_id, user_id)
+    except (_UnusualError, StructError):
+        rest = properties_of(replace(message, app_id=app_id, user_id=user_id)).marshal()
+        return _HEADER.pack(_BASIC, 0, size, 0)[:-2] + rest
+    return _HEADER.pack(_BASIC, 0, size, flags) + properties
+
+
+def _encoded(message: Message, app_id: str | None, user_id: str | None) -> tuple[int, bytes]:
+    """Flags and values, in the order of the flags."""
+    flags = _CONTENT_TYPE | _HEADERS | _DELIVERY_MODE
+    parts = [_JSON, _encoded_table(message.headers), _MODE]
+    expiration = message.expiration_seconds
+    expires = None if expiration is None else str(milliseconds(max(expiration, 0.0)))
+    words = (message.correlation_id, message.reply_to, expires, message.message_id)
+    for flag, word in zip(_BEFORE_TIMESTAMP, words, strict=True):
+        if word:
+            flags |= flag
+            parts.append(short_string(word))
+    if message.timestamp is not None:
+        flags |= _TIMESTAMP
+        parts.append(_TIME.pack(message.timestamp))
+    for flag, word in zip(_AFTER_TIMESTAMP, (message.type, user_id, app_id), strict=True):
+        if word:
+            flags |= flag
+            parts.append(short_string(word))
+    return flags, b"".join(parts)
+
+
+def _encoded_table(headers: Mapping[str, HeaderValue]) -> bytes:
+    parts = []
+    for name in sorted(headers):
+        value = headers[name]
+        encoded = name.encode()
+        if len(encoded) > _LONGEST_NAME:
+            raise _UnusualError
+        parts.append(bytes([len(encoded)]))
+        parts.append(encoded)
+        if isinstance(value, str):
+            text = value.encode()
+            parts.append(b"S")
+            parts.append(_LONG.pack(len(text)))
+            parts.append(text)
+        else:
+            parts.append(_encoded_number(value))
+    table = b"".join(parts)
+    return _LONG.pack(len(table)) + table
+
+
+def _encoded_number(value: object) -> bytes:
+    if value is None:
+        return b"V"
+    if isinstance(value, bool):
+        return b"t\x01" if value else b"t\x00"
+    if isinstance(value, int):
+        for least, greatest, kind, form in _INTEGERS:
+            if least <= value <= greatest:
+                return kind + form.pack(value)
+    if isinstance(value, float):
+        return b"f" + _FLOAT.pack(value)
+    raise _UnusualError
+
+
+def body_size(header: bytes) -> int:
+    """How long the body will be of which this is the content header.
+
+    Raises:
+        UnreadableError: The header is too short to say.
+    """
+    try:
+        return int(_HEADER.unpack_from(header)[2])
+    except StructError as error:
+        raise UnreadableError(f"a content header has {len(header)} bytes, expected at least {_HEADER.size}") from error
+
+
+def read_message(header: bytes, body: bytes) -> Message:
+    """The message that came with this content header.
+
+    Raises:
+        UnreadableError: The properties cannot be read.
+    """
+    try:
+        return _decoded(header, body)
+    except (_UnusualError, StructError, IndexError, UnicodeDecodeError):
+        return _read_slowly(header, body)
+
+
+def _read_slowly(header: bytes, body: bytes) -> Message:
+    read = ContentHeader()
+    try:
+        read.unmarshal(header)
+        return plain_message(read.properties, body)
+    except (StructError, ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
+        raise UnreadableError(f"the properties cannot be read: {error}") from error
+
+
+def _decoded(header: bytes, body: bytes) -> Message:
+    flags = _HEADER.unpack_from(header)[3]
+    if flags & _UNUSUAL:
+        raise _UnusualError
+    at = _HEADER.size
+    if flags & _CONTENT_TYPE:
+        at += 1 + header[at]
+    if flags & _CONTENT_ENCODING:
+        at += 1 + header[at]
+    headers: dict[str, HeaderValue] = {}
+    if flags & _HEADERS:
+        at = _decode_table(header, at, headers)
+    at += (flags & _DELIVERY_MODE != 0) + (flags & _PRIORITY != 0)
+    (correlation_id, reply_to, expiration, message_id), at = _short_strings(header, at, flags, _BEFORE_TIMESTAMP)
+    timestamp = None
+    if flags & _TIMESTAMP:
+        (timestamp,) = _TIME.unpack_from(header, at)
+        at += 8
+        if timestamp > _LAST_SECOND:
+            raise _UnusualError
+    (kind, user_id, app_id), at = _short_strings(header, at, flags, _AFTER_TIMESTAMP)
+    if at > len(header):
+        raise _UnusualError
+    return Message(
+        body=body,
+        type=kind or "",
+        message_id=message_id or "",
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        headers=headers,
+        expiration_seconds=expiration_of(expiration),
+        timestamp=timestamp,
+        app_id=app_id,
+        user_id=user_id,
+    )
+
+
+def _short_strings(header: bytes, at: int, flags: int, wanted: tuple[int, ...]) -> tuple[list[str | None], int]:
+    found: list[str | None] = []
+    for flag in wanted:
+        if flags & flag:
+            end = at + 1 + header[at]
+            found.append(header[at + 1 : end].decode())
+            at = end
+        else:
+            found.append(None)
+    return found, at
+
+
+def _decode_table(header: bytes, at: int, headers: dict[str, HeaderValue]) -> int:
+    """Read the table that begins at a place into ``headers``; return where it ends."""
+    end: int = at + 4 + _LONG.unpack_from(header, at)[0]
+    if end > len(header):
+        raise _UnusualError
+    at += 4
+    while at < end:
+        stop = at + 1 + header[at]
+        name = header[at + 1 : stop].decode()
+        kind = header[stop]
+        at = stop + 1
+        if kind == _TEXT:
+            stop = at + 4 + _LONG.unpack_from(header, at)[0]
+            headers[name] = header[at + 4 : stop].decode()
+            at = stop
+        elif kind == _VOID:
+            headers[name] = None
+        else:
+            form = _FIXED.get(kind)
+            if form is None:
+                raise _UnusualError
+            (headers[name],) = form.unpack_from(header, at)
+            at += form.size
+    if at != end:
+        raise _UnusualError
+    return end
