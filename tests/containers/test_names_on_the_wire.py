@@ -38,17 +38,21 @@ QUEUES: dict[str, tuple[str, dict[str, Any]]] = {
     rf"delay\.{PLUGIN}\.{WORD}\.[1-9]": ("quorum", {**LIMITED, "x-dead-letter-exchange": "plexica.redelivery"}),
     rf"dead\.{PLUGIN}": ("quorum", LIMITED),
     r"broker\.lock": ("classic", {}),
+    r"broker\.heartbeats": ("classic", {"x-message-ttl": 10_000, "x-max-length": 100_000, "x-overflow": "drop-head"}),
+    r"broker\.presence": ("classic", {**IDLE, "x-max-length": 10_000, "x-overflow": "drop-head"}),
 }
+HEARTBEATS = r"_\.system\.heartbeat\.1\.0\.0 -> broker\.heartbeats"
 BINDINGS = {
-    "plexica.calls": rf"(?:{TENANT}|\*)\.{SERVICE}\.{VERSION} -> calls\..+",
+    "plexica.calls": rf"(?:{TENANT}|\*)\.{SERVICE}\.{VERSION} -> calls\..+|{HEARTBEATS}",
     "plexica.replies": rf"({PLUGIN}\.{INSTANCE}) -> replies\.\1",
     "plexica.events": rf"{TENANT}\.{KEY} -> (?:events|instance)\..+",
     "plexica.data": rf"{TENANT}\.{KEY} -> (?:events|instance)\..+",
     "plexica.registry": r"# -> instance\..+",
     "plexica.redelivery": rf"({PLUGIN}\.{WORD}(?:\.[1-9])?) -> (?:events|delay)\.\1",
     "plexica.dead": rf"({PLUGIN})\.# -> dead\.\1",
+    "amq.rabbitmq.event": r"consumer\.deleted -> broker\.presence",
 }
-EXCHANGES = {*BINDINGS, "plexica.cancel"}
+EXCHANGES = {*BINDINGS, "plexica.cancel"} - {"amq.rabbitmq.event"}
 NOT_OURS = re.compile(r"(?:amq\..*)?")
 """RabbitMQ's own exchanges; the default one has the empty name."""
 
@@ -102,6 +106,8 @@ def test_consumer_tags_name_plugin_instance_and_role(project: ComposeProject, in
         expected |= {f"{tag}/replies": f"replies.{own}", f"{tag}/instance": f"instance.{own}"}
         expected |= {f"{tag}/{name}": f"calls.{name}.{version}" for name, version in services_of(manifest).items()}
         expected |= {f"{tag}/{name}": f"events.{plugin}.{name}" for name in SUBSCRIPTIONS.get(plugin, ())}
+    broker = f"plugin-system/{instances['plugin-system']}"
+    expected |= {f"{broker}/{name}": f"broker.{name}" for name in ("heartbeats", "presence")}
 
     found = {one["consumer_tag"]: one["queue"]["name"] for one in listed(project, "consumers", "plexica")}
 
@@ -170,6 +176,7 @@ def test_acme_corp_has_the_bindings_of_what_is_installed(project: ComposeProject
 
 def test_the_brokers_own_services_are_bound_once_for_all_tenants(project: ComposeProject) -> None:
     expected = {f"*.{name}.{version}" for name, version in services_of(MANIFESTS[0]).items()}
+    expected.add("_.system.heartbeat.1.0.0")
     keys = [one["routing_key"] for one in listed(project, "bindings", "plexica") if one["source"] == "plexica.calls"]
 
     assert {key for key in keys if ".system." in key} == expected
