@@ -150,6 +150,11 @@ class Service(WireModel):
     endpoints: Annotated[Many[Endpoint], Field(min_length=1, max_length=MOST_ENDPOINTS)]
     metadata: Metadata = Metadata()
 
+    @property
+    def id(self) -> str:
+        """``{name}@{version}``, e.g. ``crm.contacts@1.0.0``."""
+        return f"{self.name}@{self.version}"
+
 
 class Dependency(WireModel):
     """A plugin, or one of its services, that must (or may) be there.

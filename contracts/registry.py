@@ -114,9 +114,12 @@ class RegisterAnswer(WireModel):
         heartbeat_seconds: How often to send one.
         call_queues: Service name to queue.
         subscription_queues: Subscription name to queue, for those that are not broadcasts.
-        tenants: Where the plugin is installed at this version: there its calls are answered.
+        tenants: Where the plugin is installed at this version.
+        serving: Service name to the tenants whose calls it answers, for each of its own services: those in which any
+            version of the plugin is installed that offers the service at the same service version. They all take calls
+            from one queue, so each of them must answer for all of these tenants.
         heard_tenants: Where any version of it is installed: there its subscriptions, which all versions share, hear.
-        views: The services it declares as dependencies, for each of those tenants.
+        views: The services it declares as dependencies, for each of ``heard_tenants``: wherever it may act.
         dependencies: What it declares: its manifest's, unless another instance declared others since.
         revision: The registry's revision; announcements count on from here.
         status: DEGRADED when a required dependency is missing in some tenant.
@@ -133,6 +136,7 @@ class RegisterAnswer(WireModel):
     call_queues: dict[str, str]
     subscription_queues: dict[str, str]
     tenants: Many[TenantId]
+    serving: dict[ServiceName, Many[TenantId]] = Field(default_factory=dict)
     heard_tenants: Many[TenantId] = ()
     views: Many[TenantView]
     dependencies: Many[Dependency] = ()
@@ -221,6 +225,7 @@ class PluginAnnouncement(WireModel):
     Attributes:
         remaining: Every version of the plugin that is installed in the tenant after the change, lowest first: a
             superseded version that lingers is ``uninstalled`` later than its successor is put.
+        offers: What those versions offer, as ``{service}@{version}``, ascending.
         forced: The change was refused and then made by force.
         reasons: Why it was refused.
     """
@@ -231,6 +236,7 @@ class PluginAnnouncement(WireModel):
     plugin_id: PluginId
     version: Version
     remaining: Many[Version] = ()
+    offers: Many[str] = ()
     forced: bool = False
     reasons: Many[str] = ()
 

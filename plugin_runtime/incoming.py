@@ -114,8 +114,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
 class Tenants(Protocol):
     """The tenants that this plugin serves, and their clients."""
 
-    async def serves(self, tenant: str) -> bool:
-        """Whether calls for the tenant are answered here, or will be within a moment."""
+    async def serves(self, tenant: str, service: str) -> bool:
+        """Whether calls to a service for the tenant are answered here, or will be within a moment."""
 
     async def hears(self, tenant: str) -> bool:
         """Whether events of the tenant are handled here, or will be within a moment."""

@@ -48,15 +48,14 @@ class Membership:
         self._foreign.clear()
         self._tell_changed()
 
-    def add(self, tenant: str) -> None:
-        """The tenant comes in."""
+    def change(self, tenant: str, *, is_in: bool) -> None:
+        """The tenant comes in or stays, or it goes."""
+        if not is_in:
+            self._tenants.discard(tenant)
+            return
         self._tenants.add(tenant)
         self._foreign.discard(tenant)
         self._tell_changed()
-
-    def discard(self, tenant: str) -> None:
-        """The tenant goes."""
-        self._tenants.discard(tenant)
 
     def _tell_changed(self) -> None:
         self._changed.set()
@@ -66,9 +65,10 @@ class Membership:
 class Installations:
     """Where this plugin answers calls, and where it hears events.
 
-    Calls go to one version, so they are answered where that version is installed. A subscription's queue is shared by
-    all versions of the plugin, so its events are handled wherever any version is installed: an instance that gave them
-    up because its own version is not the one would lose what its neighbour could handle.
+    Queues are shared by versions of the plugin, and RabbitMQ hands a message to any of their instances: one that
+    refused it because its own version is not the one installed would lose what its neighbour could handle. A service's
+    queue is shared by all versions that offer the service at the same version, so its calls are answered wherever any
+    of these is installed; a subscription's by all versions, so its events are handled wherever any version is.
     """
 
     def __init__(self, manifest: PluginManifest, means: Means, grants: Grants, *, everywhere: bool = False) -> None:
@@ -76,12 +76,12 @@ class Installations:
         self._manifest = manifest
         self._means = means
         self._everywhere = everywhere
-        self._serving = Membership()
+        self._serving = {service.name: Membership() for service in manifest.api.services}
         self._hearing = Membership()
 
-    async def serves(self, tenant: str) -> bool:
-        """Whether calls for the tenant are answered; the broker answers for all, and for none."""
-        return self._everywhere or await self._serving.admits(tenant)
+    async def serves(self, tenant: str, service: str) -> bool:
+        """Whether calls to an own service are answered for the tenant; the broker answers for all, and for none."""
+        return self._everywhere or await self._serving[service].admits(tenant)
 
     async def hears(self, tenant: str) -> bool:
         """Whether events of the tenant are handled."""
@@ -89,7 +89,8 @@ class Installations:
 
     def replace(self, answer: RegisterAnswer) -> None:
         """Begin again from a registration."""
-        self._serving.replace(answer.tenants)
+        for service, tenants in self._serving.items():
+            tenants.replace(answer.serving.get(service, ()))
         self._hearing.replace((*answer.tenants, *answer.heard_tenants))
         self._grants.begin(answer)
 
@@ -97,11 +98,11 @@ class Installations:
         """Take an announcement in."""
         if announcement.plugin_id != self._manifest.id:
             return
-        tenant, is_here = announcement.tenant, announcement.change != "uninstalled"
+        tenant = announcement.tenant
         self._grants.drop(tenant)  # what it says is over: there is none now, or one with other permissions
-        (self._hearing.add if is_here or announcement.remaining else self._hearing.discard)(tenant)
-        if announcement.version == self._manifest.version:
-            (self._serving.add if is_here else self._serving.discard)(tenant)
+        self._hearing.change(tenant, is_in=bool(announcement.remaining))
+        for service in self._manifest.api.services:
+            self._serving[service.name].change(tenant, is_in=service.id in announcement.offers)
 
     def client(self, tenant: str, context: Context = NO_CONTEXT) -> TenantClient:
         """The tenant as a handler sees it."""

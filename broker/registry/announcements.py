@@ -75,8 +75,9 @@ class Announcements:
         remaining: Iterable[str] = (),
         reasons: Iterable[str] = (),
     ) -> None:
-        """Announce an installation, in its tenant: what is installed then, and what ``force`` overrode."""
+        """Announce an installation, in its tenant: what is installed and offered then, and what ``force`` overrode."""
         tenant, plugin_id, overridden = installation.tenant, installation.plugin_id, tuple(reasons)
+        rows = await store.services_in(transaction, tenant, name=None, plugin=plugin_id)
         body = PluginAnnouncement(
             change=change,
             revision=await store.next_revision(transaction),
@@ -84,6 +85,7 @@ class Announcements:
             plugin_id=plugin_id,
             version=installation.version,
             remaining=tuple(remaining),
+            offers=tuple(sorted({f"{row['name']}@{row['version']}" for row in rows})),
             forced=bool(overridden),
             reasons=overridden,
         )

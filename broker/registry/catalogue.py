@@ -89,7 +89,7 @@ class Catalogue:
         statuses = [instance_status(found["state"], is_lacking=bool(found["is_lacking"])) for found in instances]
         heard: list[float] = [self._heard.get(found["id"], found["last_heard"]) for found in instances]
         return ServiceRecord(
-            id=f"{service.name}@{service.version}",
+            id=service.id,
             plugin_id=row["plugin_id"],
             service_name=service.name,
             version=service.version,

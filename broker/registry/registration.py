@@ -101,7 +101,7 @@ class Registration:
     async def answer(self, source: Source, request: RegisterRequest, topology: Topology) -> RegisterAnswer:
         """What the instance is told, as of the registration just written."""
         manifest, instance = request.manifest, request.instance_id
-        tenants = await dependencies.tenants_of(source, manifest.id, manifest.version)
+        heard = await dependencies.tenants_of(source, manifest.id)
         reasons = await dependencies.reasons_of(source, manifest.id, manifest.version)
         asked = await dependencies.declared(source, manifest.id, manifest.version)
         now = await store.revision(source)
@@ -119,9 +119,10 @@ class Registration:
                 for item in request.subscriptions
                 if not item.broadcast
             },
-            tenants=tuple(tenants),
-            heard_tenants=tuple(await dependencies.tenants_of(source, manifest.id)),
-            views=tuple([await self._view(source, tenant, asked, now) for tenant in tenants]),
+            tenants=tuple(await dependencies.tenants_of(source, manifest.id, manifest.version)),
+            serving=await store.serving_tenants(source, manifest.id, manifest.version),
+            heard_tenants=tuple(heard),
+            views=tuple([await self._view(source, tenant, asked, now) for tenant in heard]),
             dependencies=asked,
             revision=now,
             status="DEGRADED" if reasons else "HEALTHY",

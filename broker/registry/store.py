@@ -43,6 +43,13 @@ JOIN services ON services.plugin_id = installations.plugin_id AND services.plugi
 WHERE installations.tenant = :tenant
     AND (:name IS NULL OR services.name = :name) AND (:plugin IS NULL OR services.plugin_id = :plugin)
 """
+SERVING_TENANTS = """
+SELECT DISTINCT own.name, installations.tenant FROM services AS own
+JOIN services AS offered ON offered.name = own.name AND offered.version = own.version
+    AND offered.plugin_id = own.plugin_id
+JOIN installations ON installations.plugin_id = offered.plugin_id AND installations.version = offered.plugin_version
+WHERE own.plugin_id = :plugin AND own.plugin_version = :version ORDER BY 1, 2
+"""
 ANYWHERE = "SELECT * FROM services WHERE name = :name AND version = :version"
 SERVING = """
 SELECT served.name, served.version, instances.id, instances.state, instances.last_heard,
@@ -201,6 +208,17 @@ async def running_versions(source: Source, plugin: str) -> list[str]:
 async def services_in(source: Source, tenant: str, *, name: str | None, plugin: str | None) -> list[Row]:
     """What is offered in a tenant: rows of ``services``, of that name or plugin if one is given."""
     return await source.rows(IN_TENANT, {"tenant": tenant, "name": name, "plugin": plugin})
+
+
+async def serving_tenants(source: Source, plugin: str, version: str) -> dict[str, tuple[str, ...]]:
+    """By service that a plugin version offers: the tenants whose calls come by the queue of its service version.
+
+    They are those in which any version of the plugin is installed that offers the service at the same version.
+    """
+    found: dict[str, list[str]] = {}
+    for row in await source.rows(SERVING_TENANTS, {"plugin": plugin, "version": version}):
+        found.setdefault(row["name"], []).append(row["tenant"])
+    return {name: tuple(tenants) for name, tenants in found.items()}
 
 
 async def services_anywhere(source: Source, service: ServiceKey) -> list[Row]:

@@ -139,7 +139,7 @@ class CallServer:
         if delivery.redelivered and request.method not in REPEATABLE_METHODS:
             raise OutcomeUnknownError(f"{request.method} {request.path} may have been run before; it is not run twice")
         # After that: a caller takes SERVICE_NOT_FOUND for a promise that nothing was run, and calls again.
-        if not await self._tenants.serves(origin.tenant):
+        if not await self._tenants.serves(origin.tenant, service.name):
             raise ServiceNotFoundError(f"Service {service.name} not found or unavailable", tenant=origin.tenant)
         match = self._routers[service.name].match(request.method, request.path)
         endpoint = f"{match.mark.method} {match.mark.path}"

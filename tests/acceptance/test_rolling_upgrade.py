@@ -9,17 +9,22 @@ import pytest
 from plugin_runtime import Call, Plugin, Runner
 from plugin_runtime.consumers import PREFETCH_PER_WORKER
 from plugin_runtime.transport.base import QueueDepth
+from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import make_plugin, need
-from tests.acceptance.world import ACME, World
+from tests.acceptance.world import ACME, GLOBEX, World
 from tests.traffic import SERVICE, Traffic
 from tests.waiting import eventually
 
 STEP_SECONDS = 0.15
+STAYS = "1.0.0"
+"""A version of the service that the plugin's versions share, and with it one queue."""
 
 
-def make_versioned(version: str, ran: list[str] | None = None, *, gate: asyncio.Event | None = None) -> Plugin:
+def make_versioned(
+    version: str, ran: list[str] | None = None, *, gate: asyncio.Event | None = None, service_version: str | None = None
+) -> Plugin:
     """A CRM that answers with its version, and keeps the ids of the POSTs that it ran, once the gate is open."""
-    crm = make_plugin("crm", "GET /contacts", "POST /contacts", version=version)
+    crm = make_plugin("crm", "GET /contacts", "POST /contacts", version=version, service_version=service_version)
     contacts = crm.service(SERVICE)
 
     @contacts.get("/contacts")
@@ -81,6 +86,60 @@ async def test_all_old_instances_may_stop_together_once_the_new_ones_serve(world
 
     assert traffic.failures == Counter()
     assert sorted(ran) == sorted(traffic.posted)
+
+
+async def test_new_instances_may_come_before_the_upgrade_though_they_share_the_queue(open_world: OpenWorld) -> None:
+    """Their version is installed nowhere yet, but RabbitMQ hands them calls as soon as they consume."""
+    world, ran, traffic = await open_world(auto_install=False), list[str](), Traffic()
+    old = [await world.connect(make_versioned("1.4.0", ran, service_version=STAYS)) for _ in range(3)]
+    (caller,) = await connect_callers(world, "^1.0.0")
+    console = await world.connect(make_plugin("console"))
+    await console.platform.create_tenant(ACME)
+    deploying = console.tenant(ACME).dependencies
+    for plugin in ("plugin-crm", "plugin-caller-0"):
+        await deploying.install(plugin)
+
+    async with traffic.flowing([caller.tenant(ACME)]):
+        for _ in range(3):
+            await world.connect(make_versioned("1.5.0", ran, service_version=STAYS))
+        await asyncio.sleep(STEP_SECONDS)
+        await deploying.upgrade("plugin-crm")
+        for instance in old:
+            await asyncio.sleep(STEP_SECONDS)
+            await world.stop(instance)
+
+    assert traffic.failures == Counter()
+    assert sorted(ran) == sorted(traffic.posted)
+    assert (traffic.answers[-1], set(traffic.answers)) == ("1.5.0", {"1.4.0", "1.5.0"})
+
+
+async def test_a_canary_shares_its_queue_with_the_tenants_that_stay(world: World) -> None:
+    """One tenant is on 1.5.0, the other on 1.4.0; instances of both take the calls of both."""
+    ran, both = list[str](), [ACME, GLOBEX]
+    await world.connect(make_versioned("1.4.0", ran, service_version=STAYS), tenants=both)
+    caller = await world.connect(make_plugin("shop", calls=(SERVICE,)), tenants=both)
+    await world.connect(make_versioned("1.5.0", ran, service_version=STAYS), tenants=[ACME])
+    canary, other = Traffic(), Traffic()
+
+    async with canary.flowing([caller.tenant(ACME)]), other.flowing([caller.tenant(GLOBEX)]):
+        await asyncio.sleep(4 * STEP_SECONDS)
+
+    assert (canary.failures, other.failures) == (Counter(), Counter())
+    assert (set(canary.answers), set(other.answers)) == ({"1.4.0", "1.5.0"}, {"1.4.0", "1.5.0"})
+    assert len(ran) == len(canary.posted) + len(other.posted)
+
+
+async def test_a_tenant_that_loses_the_service_is_answered_by_no_version_of_it(world: World) -> None:
+    runner = await world.connect(make_versioned("1.4.0", service_version=STAYS))
+    await world.connect(make_versioned("1.5.0", service_version=STAYS), tenants=[GLOBEX])
+    console = await world.connect(make_plugin("console"), tenants=[GLOBEX])
+    assert await runner._installations.serves(GLOBEX, SERVICE)
+
+    await console.tenant(GLOBEX).dependencies.uninstall("plugin-crm")
+    await world.settled()
+
+    await eventually(lambda: GLOBEX not in runner._installations._serving[SERVICE])
+    assert await runner._installations.serves(ACME, SERVICE)
 
 
 async def test_two_majors_serve_their_own_callers_in_one_tenant_without_a_word_to_the_broker(world: World) -> None:

@@ -146,8 +146,9 @@ class World:
 
     def evict(self, runner: Runner, tenant: str = ACME) -> None:
         """An instance has heard that it serves a tenant no more; its queue is bound all the same."""
-        runner._installations._serving.discard(tenant)
-        runner._installations._serving._foreign.add(tenant)
+        for serving in runner._installations._serving.values():
+            serving.change(tenant, is_in=False)
+            serving._foreign.add(tenant)
 
     async def beat(self, runner: Runner) -> None:
         """One heartbeat of an instance."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -120,10 +120,12 @@ class Processes:
 
 
 @asynccontextmanager
-async def connected(plugin: Plugin, url: str, instance: str = "observer", *, prefix: str = "") -> AsyncIterator[Runner]:
+async def connected(
+    plugin: Plugin, url: str, instance: str = "observer", *, prefix: str = "", tenants: Sequence[str] = ("acme-corp",)
+) -> AsyncIterator[Runner]:
     """A plugin in this process, among the others."""
     transport = AmqpTransport(url, identity=plugin.id, instance=instance, insecure=True)
-    async with plugin.connected(transport=transport, tenants=["acme-corp"], prefix=prefix) as runner:
+    async with plugin.connected(transport=transport, tenants=tenants, prefix=prefix) as runner:
         yield runner
 
 

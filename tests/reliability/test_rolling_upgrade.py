@@ -80,6 +80,26 @@ async def test_rolling_upgrade_under_load_is_not_noticed_by_any_caller(processes
     assert set(traffic.answers) == {"1.4.0", "1.5.0"}
 
 
+async def test_a_canary_shares_its_queue_with_the_tenant_that_stays(processes: Processes, tmp_path: Path) -> None:
+    """1.4.0 and 1.5.0 of the plugin offer one version of the service: each process takes the calls of both tenants."""
+    shared = {"CRM_RECORD": str(tmp_path / "record"), "CRM_SERVICE_VERSION": "1.0.0"}
+    await processes.start_broker(**UNHURRIED)
+    for tenant in ("acme-corp", "globex"):
+        await processes.start_plugins(CRM, 1, CRM_VERSION="1.4.0", PLEXICA_TENANT=tenant, **shared)
+    plugin, canary, other = make_caller("caller", "^1.0.0"), Traffic(), Traffic()
+
+    async with connected(plugin, processes.url, tenants=["acme-corp", "globex"]) as caller:
+        acme, globex = caller.tenant("acme-corp"), caller.tenant("globex")
+        for tenant in (acme, globex):
+            await answered(tenant, SERVICE, "/contacts")
+        async with canary.flowing([acme]), other.flowing([globex]):
+            await processes.start_plugins(CRM, 1, CRM_VERSION="1.5.0", PLEXICA_TENANT="acme-corp", **shared)
+            await asyncio.sleep(STEP_SECONDS)
+
+    assert (canary.failures, other.failures) == (Counter(), Counter())
+    assert set(other.answers) == {"1.4.0", "1.5.0"}
+
+
 async def test_two_majors_serve_their_own_callers_in_one_tenant(processes: Processes, tmp_path: Path) -> None:
     record, first, second = str(tmp_path / "record"), Traffic(), Traffic()
     await processes.start_broker(**UNHURRIED)

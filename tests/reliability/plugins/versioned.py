@@ -1,5 +1,6 @@
 """A CRM at the version that ``CRM_VERSION`` names: ``python -m tests.reliability.plugins.versioned``.
 
+Its service has the same version, unless ``CRM_SERVICE_VERSION`` names another.
 It answers with its version, and writes the id of each POST that it ran to the file that ``CRM_RECORD`` names.
 """
 
@@ -21,7 +22,7 @@ crm = Plugin.from_manifest(
             "services": [
                 {
                     "name": "crm.contacts",
-                    "version": VERSION,
+                    "version": os.environ.get("CRM_SERVICE_VERSION", VERSION),
                     "endpoints": [{"method": "GET", "path": "/contacts"}, {"method": "POST", "path": "/contacts"}],
                 }
             ]
