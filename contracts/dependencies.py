@@ -64,8 +64,13 @@ class Resolution(WireModel):
 
 
 class DeclareRequest(WireModel):
-    """The whole set of a plugin's dependencies; replaces what was declared, an empty list clears it."""
+    """The whole set of a plugin's dependencies; replaces what was declared, an empty list clears it.
 
+    Attributes:
+        version: The plugin version that declares it; without one, the highest that runs, else the highest known.
+    """
+
+    version: Version | None = None
     dependencies: Annotated[Many[Dependency], Field(max_length=MOST_DEPENDENCIES)]
 
 

@@ -119,19 +119,22 @@ class Declares(Protocol):
 class DependencyClient:
     """What depends on what in a tenant, and what is installed there."""
 
-    def __init__(self, caller: Caller, tenant: str, *, context: Context, discovery: Declares) -> None:
+    def __init__(
+        self, caller: Caller, tenant: str, *, context: Context, discovery: Declares, version: str | None = None
+    ) -> None:
         self._caller = caller
         self._tenant = tenant
+        self._version = version
         self._context = context
         self._discovery = discovery
 
     async def declare(self, dependencies: Iterable[Dependency]) -> None:
-        """Replace this plugin's declared dependencies, and announce them; an empty list clears them.
+        """Replace what this version of the plugin declares, and announce it; an empty list clears it.
 
         When this returns, this instance calls what they cover and nothing else; others of the same version follow
         with the announcement.
         """
-        body = DeclareRequest(dependencies=tuple(dependencies))
+        body = DeclareRequest(version=self._version, dependencies=tuple(dependencies))
         await self._ask("PUT", "/dependencies", body=body)
         self._discovery.declare(body.dependencies)
 

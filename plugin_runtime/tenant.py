@@ -55,7 +55,9 @@ class TenantClient:
             discovery=means.discovery,
             watchers=means.announcement_watchers,
         )
-        self.dependencies = DependencyClient(means.caller, tenant, context=context, discovery=means.discovery)
+        self.dependencies = DependencyClient(
+            means.caller, tenant, context=context, discovery=means.discovery, version=means.manifest.version
+        )
 
     def __repr__(self) -> str:
         return f"<tenant {self.id}>"

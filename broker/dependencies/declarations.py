@@ -12,7 +12,7 @@ from broker.registry import store as instances
 from broker.registry.announcements import Announcements
 from broker.storage.database import Database, Source
 from contracts.dependencies import DependencyEdge, DependencyList
-from contracts.errors import InvalidRequestError
+from contracts.errors import InvalidRequestError, VersionMismatchError
 from contracts.manifest import Dependency
 from contracts.manifest_rules import broken_rules
 from contracts.versions import ordered
@@ -31,17 +31,25 @@ class Declarations:
         self._installations = installations
         self._announcements = announcements
 
-    async def declare(self, plugin_id: str, dependencies: Iterable[Dependency]) -> DependencyList:
-        """Replace the set of dependencies of a plugin at the version that runs (else the highest known).
+    async def declare(
+        self, plugin_id: str, dependencies: Iterable[Dependency], *, version: str | None = None
+    ) -> DependencyList:
+        """Replace the set of dependencies of a plugin at the version that declares it; other versions keep theirs.
+
+        Args:
+            plugin_id: Who declares.
+            dependencies: The whole set.
+            version: At which version; when None the highest that runs, else the highest known.
 
         Raises:
             PluginNotFoundError: The plugin never registered nor published a manifest.
+            VersionMismatchError: It did, but not at the version that it names.
             InvalidRequestError: A dependency on itself, one listed twice, or on a service of another plugin.
         """
         asked = tuple(dependencies)
         _check_dependencies(plugin_id, asked)
         async with self._changes.of(plugin_id) as transaction:
-            version = await _current(transaction, plugin_id)
+            version = await _declaring(transaction, plugin_id, version)
             await plugins.write_dependencies(transaction, plugin_id, version, asked)
             await self._announcements.dependencies(transaction, plugin_id, version, asked)
             tenants = await store.tenants_of(transaction, plugin_id)
@@ -103,6 +111,11 @@ def _check_dependencies(plugin_id: str, dependencies: tuple[Dependency, ...]) ->
         raise InvalidRequestError(text, errors=details)
 
 
-async def _current(source: Source, plugin_id: str) -> str:
-    running = await instances.running_versions(source, plugin_id)
-    return ordered(running or await plugins.versions(source, plugin_id))[-1]
+async def _declaring(source: Source, plugin_id: str, version: str | None) -> str:
+    known = await plugins.versions(source, plugin_id)
+    if version is None:
+        return ordered(await instances.running_versions(source, plugin_id) or known)[-1]
+    if version not in known:
+        text = f"Plugin {plugin_id} has no version {version} that could declare: known are {', '.join(known)}"
+        raise VersionMismatchError(text, versions=known)
+    return version

@@ -35,7 +35,8 @@ def _mount_dependencies(plugin: Plugin, declarations: Declarations, lifecycle: L
 
     @service.put("/dependencies")
     async def declare(call: Call) -> DependencyList:
-        return await declarations.declare(call.caller, DeclareRequest.parse(call.body).dependencies)
+        request = DeclareRequest.parse(call.body)
+        return await declarations.declare(call.caller, request.dependencies, version=request.version)
 
     @service.get("/dependencies/:plugin")
     async def dependencies(call: Call, plugin: str) -> DependencyList:

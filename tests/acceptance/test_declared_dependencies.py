@@ -73,6 +73,22 @@ async def test_declared_dependencies_hold_for_every_instance_of_the_version(worl
         await first.service(SERVICE).get("/contacts")
 
 
+async def test_what_an_old_instance_declares_leaves_the_new_version_alone(world: World) -> None:
+    """Dependencies belong to a plugin at a version; for who comes later, too."""
+    await world.connect(make_crm())
+    old, new = [
+        await world.tenant(make_plugin("analytics", version=version, calls=(SERVICE,)))
+        for version in ("1.0.0", "2.0.0")
+    ]
+    await old.dependencies.declare([])
+    later = await world.tenant(make_plugin("analytics", version="2.0.0", calls=(SERVICE,)))
+
+    assert [await tenant.service(SERVICE).get("/contacts") for tenant in (new, later)] == ["served"] * 2
+    assert [edge.version for edge in await new.dependencies.dependencies("plugin-analytics")] == ["2.0.0"]
+    with pytest.raises(UndeclaredDependencyError):
+        await old.service(SERVICE).get("/contacts")
+
+
 async def is_allowed(acme: TenantClient) -> bool:
     try:
         return bool(await acme.service(SERVICE).get("/contacts"))

@@ -228,7 +228,7 @@ OPERATIONS = (
         "PUT",
         "/dependencies",
         caller=ANALYTICS,
-        body={"dependencies": [NEEDS_CRM, {"pluginId": SPARE, "version": "*", "required": False}]},
+        body={"version": "1.0.0", "dependencies": [NEEDS_CRM, {"pluginId": SPARE, "version": "*", "required": False}]},
         model=DeclareRequest,
     ),
     _operation(

@@ -184,6 +184,30 @@ async def test_declaring_replaces_the_whole_set_and_is_announced() -> None:
         assert (await plane.control.declarations.dependencies("plugin-analytics")).edges == ()
 
 
+async def test_a_version_declares_for_itself_alone() -> None:
+    async with control_plane() as plane:
+        newer = manifest("analytics", "2.0.0", needs=[need("crm")])
+        await plane.publish(CRM, ANALYTICS, newer)
+        await plane.register(newer)
+        await plane.announced()
+        answer = await plane.control.declarations.declare("plugin-analytics", [], version="1.0.0")
+        ((_, body),) = await plane.announced()
+        later = await plane.register(newer, "two")
+
+        assert (answer.edges, body["version"], body["dependencies"]) == ((), "1.0.0", [])
+        assert [item.plugin_id for item in later.dependencies] == ["plugin-crm"]
+
+
+async def test_a_version_that_nobody_knows_cannot_declare() -> None:
+    async with control_plane() as plane:
+        await plane.publish(CRM, ANALYTICS)
+
+        with pytest.raises(VersionMismatchError, match=r"plugin-analytics has no version 9\.0\.0 .* known are 1\.0\.0"):
+            await plane.control.declarations.declare("plugin-analytics", [], version="9.0.0")
+        with pytest.raises(PluginNotFoundError):
+            await plane.control.declarations.declare("plugin-shop", [], version="1.0.0")
+
+
 async def test_what_was_declared_survives_the_same_manifest() -> None:
     async with control_plane() as plane:
         await plane.publish(ANALYTICS)
