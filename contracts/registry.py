@@ -77,6 +77,9 @@ class ServiceRecord(WireModel):
         id: ``{service}@{version}``.
         plugin_versions: The versions of the plugin that offer it, lowest first: in a tenant those installed there, in
             an announcement all that are known.
+        status: In a tenant DEGRADED at best if its plugin lacks a required dependency there; in an announcement by its
+            instances alone.
+        degraded_in: In an announcement: the tenants in which its plugin lacks a required dependency, ascending.
         instances: How many instances of it hold a lease.
         last_seen_at: Seconds since the epoch when one of them was last heard.
     """
@@ -87,11 +90,17 @@ class ServiceRecord(WireModel):
     version: ServiceVersion
     plugin_versions: Many[Version] = ()
     status: ServiceStatus
+    degraded_in: Many[TenantId] = ()
     endpoints: Many[Endpoint] = ()
     metadata: Metadata = Metadata()
     base_url: str | None = None
     instances: int = 0
     last_seen_at: float | None = None
+
+    def in_tenant(self, tenant: str) -> "ServiceRecord":
+        """What it says of one tenant: DEGRADED at best where its plugin lacks a required dependency."""
+        is_degraded = self.status == "HEALTHY" and tenant in self.degraded_in
+        return self.model_copy(update={"degraded_in": (), "status": "DEGRADED" if is_degraded else self.status})
 
 
 class TenantView(WireModel):

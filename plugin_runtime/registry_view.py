@@ -144,7 +144,7 @@ class RegistryView:
             versions.add(announced.version)
 
     def _replace(self, record: ServiceRecord) -> None:
-        """Take in how a service version is anywhere: which plugin versions offer it in a tenant that cannot say."""
+        """Take in how a service version is; which plugin versions offer it in a tenant, that cannot say."""
         for (tenant, service), entry in self._entries.items():
             if service != record.service_name:
                 continue
@@ -156,7 +156,8 @@ class RegistryView:
             if known is None:
                 offering &= self._installed.get((tenant, record.plugin_id), set())
             if known is not None or offering:
-                entry.replace(record.model_copy(update={"plugin_versions": tuple(ordered(offering))}))
+                here = record.in_tenant(tenant)
+                entry.replace(here.model_copy(update={"plugin_versions": tuple(ordered(offering))}))
 
     def _mark_gone(self, gone: PresenceAnnouncement) -> None:
         for (_, service), entry in self._entries.items():

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from broker.cli.command import Operator
-from broker.cli.output import STYLES
+from broker.cli.output import STYLES, counted
 from contracts.codec import decode
 from contracts.errors import CodedError, MalformedMessageError, MissingQueueError, ServiceUnavailableError
 from contracts.names import OPERATOR_PLUGIN
@@ -134,7 +134,10 @@ def told(body: WireModel) -> tuple[str, str, str]:
     """An announcement in three words: the change, what changed, and its state."""
     match body:
         case ServiceAnnouncement(change=change, service=service):
-            return change, f"{service.service_name} {service.version}", f"{service.status} ({service.instances})"
+            state = f"{service.status} ({service.instances})"
+            if service.degraded_in:
+                state += f", DEGRADED in {counted(len(service.degraded_in), 'tenant')}"
+            return change, f"{service.service_name} {service.version}", state
         case PresenceAnnouncement(service_name=name, version=version):
             return "gone", f"{name} {version}", "its last instance went without a word"
         case DependencyAnnouncement(plugin_id=plugin, version=version, dependencies=needs):

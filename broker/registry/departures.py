@@ -48,7 +48,7 @@ class Departures:
             async with self._changes.within(transaction, plugin):
                 yield transaction
                 settled = await self._statuses.settle(transaction, [plugin])
-                gone = [change.service for change in settled if change.after == "UNAVAILABLE"]
+                gone = [change.service for change in settled if change.is_departure]
                 for service in gone:
                     await self._announcements.presence(transaction, *service)
             for service in gone:

@@ -14,6 +14,7 @@ from broker.registry import store
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.rules import ServiceKey
+from broker.registry.statuses import standing_of
 from broker.registry.store import Instance
 from broker.storage.database import Source, Transaction
 from broker.tenants.store import Tenants
@@ -95,7 +96,7 @@ class Registration:
         """Announce that an instance serves a service version; its status counts as announced."""
         record = await self._catalogue.record(transaction, service)
         if record is not None:
-            await store.set_status(transaction, service, record.status)
+            await store.set_standing(transaction, service, standing_of(record))
             await self._announcements.service(transaction, "registered", record, instance_id)
 
     async def answer(self, source: Source, request: RegisterRequest, topology: Topology) -> RegisterAnswer:

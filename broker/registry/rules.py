@@ -1,6 +1,7 @@
 """What a service is called, and what its status is, given its instances. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from contracts.registry import ServiceStatus
 
@@ -11,14 +12,22 @@ RANK: dict[ServiceStatus, int] = {"HEALTHY": 0, "DEGRADED": 1, "UNAVAILABLE": 2}
 """From best to worst."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What everybody is told of how a service version is.
+
+    Attributes:
+        status: By its instances alone.
+        degraded_in: The tenants in which its plugin lacks a required dependency, ascending.
+    """
+
+    status: ServiceStatus
+    degraded_in: tuple[str, ...] = ()
+
+
 def worse(one: ServiceStatus, other: ServiceStatus) -> ServiceStatus:
     """The worse of two."""
     return max(one, other, key=RANK.__getitem__)
-
-
-def instance_status(state: ServiceStatus, *, is_lacking: bool) -> ServiceStatus:
-    """An instance whose plugin lacks a required dependency is DEGRADED at best."""
-    return worse(state, "DEGRADED") if is_lacking else state
 
 
 def service_status(instances: Iterable[ServiceStatus]) -> ServiceStatus:

@@ -1,4 +1,4 @@
-"""Statuses of services: each transition is announced once, in the transaction that brings it about."""
+"""How services stand: each transition is announced once, in the transaction that brings it about."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,20 +8,30 @@ import structlog
 from broker.registry import store
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
-from broker.registry.rules import ServiceKey
+from broker.registry.rules import ServiceKey, Standing
 from broker.storage.database import Transaction
-from contracts.registry import ServiceStatus
+from contracts.registry import ServiceRecord, ServiceStatus
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A service version changed its status."""
+    """A service version changed its status, or only the tenants in which it is degraded."""
 
     service: ServiceKey
     before: ServiceStatus
     after: ServiceStatus
+
+    @property
+    def is_departure(self) -> bool:
+        """Whether nobody serves it any more, and somebody did."""
+        return self.before != self.after == "UNAVAILABLE"
+
+
+def standing_of(record: ServiceRecord) -> Standing:
+    """What a record tells everybody of how its service version is."""
+    return Standing(record.status, record.degraded_in)
 
 
 class Statuses:
@@ -32,7 +42,7 @@ class Statuses:
         self._announcements = announcements
 
     async def settle(self, transaction: Transaction, plugins: Iterable[str]) -> list[Transition]:
-        """Announce every status that changed since it was announced last, for the services of these plugins."""
+        """Announce every service version of these plugins that stands otherwise than was announced last."""
         found: list[Transition] = []
         for plugin in sorted(set(plugins)):
             for service in await store.served_by(transaction, plugin):
@@ -46,15 +56,22 @@ class Statuses:
         record = await self._catalogue.record(transaction, service)
         if record is None:
             return
-        await store.set_status(transaction, service, record.status if record.last_seen_at is not None else None)
+        standing = standing_of(record) if record.last_seen_at is not None else None
+        await store.set_standing(transaction, service, standing)
         await self._announcements.service(transaction, "deregistered", record, instance_id)
 
     async def _settle(self, transaction: Transaction, service: ServiceKey) -> Transition | None:
-        before = await store.status(transaction, service)
+        before = await store.standing(transaction, service)
         record = await self._catalogue.record(transaction, service)
-        if record is None or before is None or record.status == before:
+        if record is None or before is None or standing_of(record) == before:
             return None
-        await store.set_status(transaction, service, record.status)
+        await store.set_standing(transaction, service, standing_of(record))
         await self._announcements.service(transaction, "status", record)
-        _log.info("service.status_changed", service=record.id, before=before, after=record.status)
-        return Transition(service, before, record.status)
+        _log.info(
+            "service.status_changed",
+            service=record.id,
+            before=before.status,
+            after=record.status,
+            degraded_in=record.degraded_in,
+        )
+        return Transition(service, before.status, record.status)

@@ -1,10 +1,11 @@
 """Rows of the registry: instances, what they serve and hear, statuses announced last, the revision."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from broker.dependencies.resolver import major
-from broker.registry.rules import ServiceKey
+from broker.registry.rules import ServiceKey, Standing
 from broker.storage.database import Row, Source, Transaction
 from contracts.registry import InstanceStatus, ServiceStatus, Subscription
 
@@ -38,7 +39,9 @@ VALUES (:plugin, :major, :name, :source, :pattern, :broadcast)
 """
 RUNNING_VERSIONS = "SELECT DISTINCT plugin_version FROM instances WHERE plugin_id = :plugin"
 IN_TENANT = """
-SELECT services.* FROM installations
+SELECT services.*, EXISTS (SELECT 1 FROM unmet WHERE unmet.tenant = installations.tenant
+    AND unmet.plugin_id = installations.plugin_id AND unmet.plugin_version = installations.version) AS is_lacking
+FROM installations
 JOIN services ON services.plugin_id = installations.plugin_id AND services.plugin_version = installations.version
 WHERE installations.tenant = :tenant
     AND (:name IS NULL OR services.name = :name) AND (:plugin IS NULL OR services.plugin_id = :plugin)
@@ -52,18 +55,27 @@ WHERE own.plugin_id = :plugin AND own.plugin_version = :version ORDER BY 1, 2
 """
 ANYWHERE = "SELECT * FROM services WHERE name = :name AND version = :version"
 SERVING = """
-SELECT served.name, served.version, instances.id, instances.state, instances.last_heard,
-    EXISTS (SELECT 1 FROM unmet WHERE unmet.plugin_id = instances.plugin_id
-        AND unmet.plugin_version = instances.plugin_version) AS is_lacking
+SELECT served.name, served.version, instances.id, instances.state, instances.last_heard
 FROM service_instances AS served JOIN instances ON instances.id = served.instance_id
 WHERE (:name IS NULL OR served.name = :name) AND (:plugin IS NULL OR instances.plugin_id = :plugin)
 """
-STATUS = "SELECT status FROM service_statuses WHERE name = :name AND version = :version"
-SET_STATUS = """
-INSERT INTO service_statuses (name, version, status) VALUES (:name, :version, :status)
-ON CONFLICT (name, version) DO UPDATE SET status = excluded.status
+DEGRADED_IN = """
+SELECT DISTINCT unmet.tenant FROM unmet
+JOIN services ON services.plugin_id = unmet.plugin_id AND services.plugin_version = unmet.plugin_version
+WHERE services.name = :name AND services.version = :version AND NOT EXISTS (
+    SELECT 1 FROM installations AS other
+    JOIN services AS offered ON offered.plugin_id = other.plugin_id AND offered.plugin_version = other.version
+    WHERE other.tenant = unmet.tenant AND offered.name = :name AND offered.version = :version
+        AND NOT EXISTS (SELECT 1 FROM unmet AS lacked WHERE lacked.tenant = other.tenant
+            AND lacked.plugin_id = other.plugin_id AND lacked.plugin_version = other.version)
+) ORDER BY 1
 """
-REMOVE_STATUS = "DELETE FROM service_statuses WHERE name = :name AND version = :version"
+STANDING = "SELECT status, degraded_in FROM service_statuses WHERE name = :name AND version = :version"
+SET_STANDING = """
+INSERT INTO service_statuses (name, version, status, degraded_in) VALUES (:name, :version, :status, :degraded_in)
+ON CONFLICT (name, version) DO UPDATE SET status = excluded.status, degraded_in = excluded.degraded_in
+"""
+REMOVE_STANDING = "DELETE FROM service_statuses WHERE name = :name AND version = :version"
 REVISION_NAME = "registry_revision"
 """What a transaction touches that counts the revision on; one that changes an instance touches the instance's id."""
 
@@ -185,19 +197,20 @@ async def remove_subscriptions(transaction: Transaction, plugin: str, gone: int)
     await transaction.execute(CLEAR_SUBSCRIPTIONS, {"plugin": plugin, "major": gone})
 
 
-async def status(source: Source, service: ServiceKey) -> ServiceStatus | None:
-    """The status that was announced last, or None."""
-    row = await source.row(STATUS, {"name": service[0], "version": service[1]})
-    return row["status"] if row else None
+async def standing(source: Source, service: ServiceKey) -> Standing | None:
+    """What was announced last, or None."""
+    row = await source.row(STANDING, {"name": service[0], "version": service[1]})
+    return Standing(row["status"], tuple(json.loads(row["degraded_in"]))) if row else None
 
 
-async def set_status(transaction: Transaction, service: ServiceKey, found: ServiceStatus | None) -> None:
-    """Note which status is announced; None when the service version is gone."""
+async def set_standing(transaction: Transaction, service: ServiceKey, found: Standing | None) -> None:
+    """Note what is announced; None when the service version is gone."""
     key: dict[str, object] = {"name": service[0], "version": service[1]}
     if found is None:
-        await transaction.execute(REMOVE_STATUS, key)
+        await transaction.execute(REMOVE_STANDING, key)
     else:
-        await transaction.execute(SET_STATUS, {**key, "status": found})
+        row = {**key, "status": found.status, "degraded_in": json.dumps(found.degraded_in)}
+        await transaction.execute(SET_STANDING, row)
 
 
 async def running_versions(source: Source, plugin: str) -> list[str]:
@@ -206,7 +219,10 @@ async def running_versions(source: Source, plugin: str) -> list[str]:
 
 
 async def services_in(source: Source, tenant: str, *, name: str | None, plugin: str | None) -> list[Row]:
-    """What is offered in a tenant: rows of ``services``, of that name or plugin if one is given."""
+    """What is offered in a tenant: rows of ``services``, of that name or plugin if one is given.
+
+    ``is_lacking``: the plugin version lacks a required dependency in the tenant.
+    """
     return await source.rows(IN_TENANT, {"tenant": tenant, "name": name, "plugin": plugin})
 
 
@@ -226,8 +242,14 @@ async def services_anywhere(source: Source, service: ServiceKey) -> list[Row]:
     return await source.rows(ANYWHERE, {"name": service[0], "version": service[1]})
 
 
+async def degraded_in(source: Source, service: ServiceKey) -> tuple[str, ...]:
+    """The tenants in which every installed plugin version that offers a service version lacks something required."""
+    rows = await source.rows(DEGRADED_IN, {"name": service[0], "version": service[1]})
+    return tuple(row["tenant"] for row in rows)
+
+
 async def serving(source: Source, *, name: str | None, plugin: str | None) -> dict[ServiceKey, list[Row]]:
-    """The instances behind each service version: ``id``, ``state``, ``last_heard`` and ``is_lacking``."""
+    """The instances behind each service version: ``id``, ``state`` and ``last_heard``."""
     found: dict[ServiceKey, list[Row]] = {}
     for row in await source.rows(SERVING, {"name": name, "plugin": plugin}):
         found.setdefault((row["name"], row["version"]), []).append(row)

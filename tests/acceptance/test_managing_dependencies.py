@@ -338,6 +338,35 @@ async def test_forced_uninstall_degrades_who_required_it(world: World) -> None:
     assert (await acme.dependencies.resolve("plugin-analytics")).errors == (MISSING_CRM,)
 
 
+async def test_what_one_tenant_lacks_moves_no_caller_of_another(world: World) -> None:
+    """The one caller follows by announcements: to the version that is well in its tenant, and back."""
+    both = [ACME, GLOBEX]
+    await world.connect(make_plugin("mail"), tenants=both)
+    await world.connect(make_crm("one", version="1.0.0"), tenants=both)
+    await world.connect(make_crm("two", version="2.0.0", needs=(need("mail"),)), tenants=both)
+    caller = await world.connect(make_caller(), tenants=both)
+    acme, globex = caller.tenant(ACME), caller.tenant(GLOBEX)
+    before = await answers(acme, globex)
+
+    await acme.dependencies.uninstall("plugin-mail", force=True)
+    await eventually(lambda: is_answered(acme, "one"))
+    lacking = await answers(acme, globex)
+    shown = [found.status for tenant in (acme, globex) for found in await tenant.registry.list(plugin="plugin-crm")]
+    await acme.dependencies.install("plugin-mail")
+    await eventually(lambda: is_answered(acme, "two"))
+
+    assert (before, lacking) == (["two", "two"], ["one", "two"])
+    assert shown == ["HEALTHY", "DEGRADED", "HEALTHY", "HEALTHY"]
+
+
+async def answers(*tenants: TenantClient) -> list[Any]:
+    return [await tenant.service(SERVICE).get("/contacts") for tenant in tenants]
+
+
+async def is_answered(tenant: TenantClient, by: str) -> bool:
+    return await answers(tenant) == [by]
+
+
 async def test_calls_and_events_to_an_uninstalled_plugin_end_at_once(world: World) -> None:
     crm = make_crm()
     ears = Ears().on(crm, "analytics.events.#")

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.registry.leases import FORGET_AFTER_SECONDS, aged, is_forgotten, silence, state_of
-from broker.registry.rules import instance_status, service_status
+from broker.registry.rules import service_status
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,3 @@ def test_a_service_is_as_well_as_its_best_instance() -> None:
     assert service_status(["UNAVAILABLE", "DEGRADED", "HEALTHY"]) == "HEALTHY"
     assert service_status(["UNAVAILABLE", "DEGRADED"]) == "DEGRADED"
     assert service_status([]) == "UNAVAILABLE"
-
-
-def test_an_instance_that_lacks_something_is_degraded_at_best() -> None:
-    assert instance_status("HEALTHY", is_lacking=True) == "DEGRADED"
-    assert instance_status("UNAVAILABLE", is_lacking=True) == "UNAVAILABLE"

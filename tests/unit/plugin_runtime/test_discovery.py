@@ -152,6 +152,31 @@ async def test_an_installation_makes_the_view_ask_for_that_tenant_and_plugin_onl
     assert (acme.is_fresh, globex.is_fresh) == (True, False)
 
 
+async def test_a_version_is_degraded_only_in_the_tenants_that_its_announcement_names() -> None:
+    view = RegistryView()
+    for tenant in ("acme-corp", "globex"):
+        view.put(tenant, SERVICE, [record("1.4.0"), record("1.5.0")], revision=0)
+    subject, told = discovery(Broker(), view), record("1.5.0")
+
+    view.apply(status(1, told.model_copy(update={"degraded_in": ("globex",)})))
+
+    assert await found(subject) == "1.5.0"
+    assert (await subject.find("globex", SERVICE, None, Deadline.after(5))).version == "1.4.0"
+    view.apply(status(2, told))
+    assert (await subject.find("globex", SERVICE, None, Deadline.after(5))).version == "1.5.0"
+
+
+@pytest.mark.parametrize(
+    ("announced", "in_acme"), [("HEALTHY", "DEGRADED"), ("DEGRADED", "DEGRADED"), ("UNAVAILABLE", "UNAVAILABLE")]
+)
+def test_a_service_is_degraded_at_best_where_its_plugin_lacks_something(announced: str, in_acme: str) -> None:
+    told = record("1.5.0", announced).model_copy(update={"degraded_in": ("acme-corp",)})
+    acme, globex = told.in_tenant("acme-corp"), told.in_tenant("globex")
+
+    assert (acme.status, acme.degraded_in) == (in_acme, ())
+    assert (globex.status, globex.degraded_in) == (announced, ())
+
+
 async def test_a_missed_announcement_makes_everything_stale() -> None:
     view = RegistryView()
     view.put("acme-corp", SERVICE, [record()], revision=0)

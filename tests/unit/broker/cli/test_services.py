@@ -128,6 +128,12 @@ def test_a_watch_for_so_long_ends_well_and_one_that_missed_its_count_does_not(pl
             "registered   crm.contacts 1.4.0  DEGRADED (2)",
         ),
         (
+            ServiceAnnouncement(
+                change="status", revision=1, service=RECORD.model_copy(update={"degraded_in": ("acme-corp", "globex")})
+            ),
+            "status       crm.contacts 1.4.0  DEGRADED (2), DEGRADED in 2 tenants",
+        ),
+        (
             ServiceAnnouncement(change="deregistered", revision=1, service=RECORD),
             "deregistered crm.contacts 1.4.0  DEGRADED (2)",
         ),
