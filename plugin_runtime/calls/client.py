@@ -126,7 +126,8 @@ class CallClient:
         try:
             async with asyncio.timeout(deadline.remaining_seconds):
                 answer = await self._exchange(tenant, target, request, context, deadline)
-                # Nothing was run. Clocks differ, an outage just ended, the broker lost its key: a new grant mends it.
+                # Nothing was run: a callee says this of no call that may have been run before and may not run twice.
+                # Clocks differ, an outage just ended, the broker lost its key: a new grant mends it.
                 if _is_grant_refused(answer) and await self._tokens.renewed(tenant, deadline):
                     answer = await self._exchange(tenant, target, request, context, deadline)
         except TimeoutError as error:

@@ -7,6 +7,9 @@
     SERVICE_UNAVAILABLE    the last instance of the version went: it may have run, so GET, PUT and DELETE go once more
                            to another version (POST and PATCH are OUTCOME_UNKNOWN, which is never made again)
 
+Of a POST or PATCH that RabbitMQ hands out again, whatever else is wrong with it, a callee says OUTCOME_UNKNOWN
+(`calls.server`): its other refusals are surely of calls that were not run.
+
 A handler's own errors never look like these: it answers with a status, and an error of a call that it made is its own
 fault (REMOTE). The broker's services are different: their codes are answers, and who asks again is the caller.
 """

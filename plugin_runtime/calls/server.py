@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,9 @@ class CallServer:
 
     async def _receive(self, service: Service, delivery: Delivery) -> _Received:
         message = delivery.message
+        # Before all else: other refusals promise that nothing was run, and some callers then call again.
+        if delivery.redelivered:
+            _refuse_second_run(message)
         origin = await self._gate.call(delivery, service.name, service.version)
         if len(message.body) > MAX_BODY_BYTES:
             raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
@@ -136,9 +140,6 @@ class CallServer:
         deadline = _deadline(message)
         if deadline.is_spent:
             raise CallTimeoutError("the deadline had passed before the call was run")
-        if delivery.redelivered and request.method not in REPEATABLE_METHODS:
-            raise OutcomeUnknownError(f"{request.method} {request.path} may have been run before; it is not run twice")
-        # After that: a caller takes SERVICE_NOT_FOUND for a promise that nothing was run, and calls again.
         if not await self._tenants.serves(origin.tenant, service.name):
             raise ServiceNotFoundError(f"Service {service.name} not found or unavailable", tenant=origin.tenant)
         match = self._routers[service.name].match(request.method, request.path)
@@ -219,6 +220,18 @@ class CallServer:
             routing_key=call.reply_to or "",
             mandatory=not is_direct,
         )
+
+
+def _refuse_second_run(message: Message) -> None:
+    """Refuse a call that was handed out before, unless it may run twice; one that cannot be read may not."""
+    what = "a call that cannot be read"
+    if len(message.body) <= MAX_BODY_BYTES:
+        with suppress(InvalidRequestError, MalformedMessageError):
+            request = CallRequest.from_json(decode(message.body))
+            if request.method in REPEATABLE_METHODS:
+                return
+            what = f"{request.method} {request.path}"
+    raise OutcomeUnknownError(f"{what} may have been run before; it is not run twice")
 
 
 def _encoded(reply: CallReply) -> bytes:

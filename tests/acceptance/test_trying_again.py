@@ -8,6 +8,7 @@ import pytest
 
 from contracts.calls import METHODS
 from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
+from contracts.grants import GRANT_SECONDS
 from plugin_runtime import Call, Plugin, Runner
 from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import make_caller, make_plugin
@@ -126,6 +127,22 @@ async def test_post_of_a_dead_instance_is_not_made_again_though_the_next_one_lef
     writing = asyncio.ensure_future(contacts.post("/contacts"))
     await eventually(lambda: ran)
     world.evict(await world.connect(make_versioned("1.4.0", started=ran)))
+    await world.crash(dying)
+
+    with pytest.raises(OutcomeUnknownError, match="it is not run twice"):
+        await asyncio.wait_for(writing, 5)
+    assert ran == ["POST"]
+
+
+async def test_post_of_a_dead_instance_is_not_made_again_though_its_grant_ended_meanwhile(world: World) -> None:
+    """The next instance would refuse the grant, and the caller would get another and post once more."""
+    ran: list[str] = []
+    dying = await world.connect(make_versioned("1.4.0", started=ran, stuck=True))
+    contacts = (await world.tenant()).service(SERVICE)
+    writing = asyncio.ensure_future(contacts.post("/contacts"))
+    await eventually(lambda: ran)
+    next_one = await world.connect(make_versioned("1.4.0", started=ran))
+    next_one._server._gate._now = lambda: time.time() + GRANT_SECONDS + 60
     await world.crash(dying)
 
     with pytest.raises(OutcomeUnknownError, match="it is not run twice"):
