@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 
+from contracts.codec import GRANT_HEADER
 from contracts.errors import ServiceUnavailableError, UnauthenticatedError
 from contracts.topology import Topology
 from plugin_runtime.identity import Origin, Patterns, judge_call, judge_event
@@ -19,7 +20,7 @@ class Gate:
         topology: The names of the bus.
         myself: The plugin that receives.
         keys: By which grants are checked.
-        refresh_keys: Asks for the keys; false where the broker does not answer.
+        refresh_keys: Asks for the keys; true where the broker told them because of this very question.
         is_broker_silent: Whether the broker was not heard for so long that grants cannot be renewed.
         now: Seconds since the epoch.
     """
@@ -44,10 +45,12 @@ class Gate:
     async def call(self, delivery: Delivery, service: str, version: str) -> Origin:
         """Admit a call that came by the queue of this service version; errors as of `judge_call`.
 
-        A grant signed by a key that is not known here is looked at again once the broker has told the keys.
+        A grant signed by a key that is not known here is looked at again once the broker has told the keys. It is
+        refused for good only where the broker was asked after the call came: a key may be newer than an older answer.
 
         Raises:
-            ServiceUnavailableError: The key is not known, and the broker cannot be asked.
+            ServiceUnavailableError: The key is not known, and the broker cannot be asked, or was a moment ago. Nothing
+                was run. Details: ``header``, since another grant may mend it.
         """
         return await self._judged(
             lambda: judge_call(
@@ -77,7 +80,11 @@ class Gate:
         except UnauthenticatedError as error:
             if "keyId" not in error.details:
                 raise
-        if await self._refresh_keys():
+        is_final = await self._refresh_keys()
+        try:
             return judge()
-        text = "the key of the grant is not known here, and the broker cannot be asked for it"
-        raise ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS)
+        except UnauthenticatedError as error:
+            if is_final or "keyId" not in error.details:
+                raise
+        text = "the key of the grant is not known here, and the broker cannot be asked for it now"
+        raise ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS, header=GRANT_HEADER)

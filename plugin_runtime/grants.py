@@ -88,7 +88,6 @@ class Grants:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_broker_away = False
         self._keys_asked_at = -math.inf
-        self._are_keys_new = False
         self._keys_asking = asyncio.Lock()
 
     def begin(self, answer: RegisterAnswer) -> None:
@@ -163,16 +162,18 @@ class Grants:
                 return
 
     async def refresh_keys(self) -> bool:
-        """Ask for the keys, at most every 5 s; whoever comes meanwhile waits for the same answer.
+        """Ask for the keys, at most every 5 s; whoever comes meanwhile waits for that answer too.
 
         Returns:
-            Whether the keys are as new as they can be: then a key that is not among them is nobody's.
+            Whether this very call asked, and was answered: then a key that is not among them is nobody's. An answer
+            to an earlier question may be older than the key.
         """
         async with self._keys_asking:
-            if self._clock() - self._keys_asked_at >= PAUSE_SECONDS:
-                self._are_keys_new = await self._ask_for_keys()
-                self._keys_asked_at = self._clock()
-            return self._are_keys_new
+            if self._clock() - self._keys_asked_at < PAUSE_SECONDS:
+                return False
+            are_told = await self._ask_for_keys()
+            self._keys_asked_at = self._clock()
+            return are_told
 
     async def close(self) -> None:
         """Give up what is being asked."""

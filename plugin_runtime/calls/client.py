@@ -59,6 +59,8 @@ log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
+GRANT_REFUSALS = {UnauthenticatedError.code, ServiceUnavailableError.code}
+"""How a callee refuses a grant: for good, or since it does not know the key and cannot ask for it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,7 @@ def _result(target: Target, answer: Answer, duration_seconds: float) -> CallResu
 
 def _is_grant_refused(answer: Answer) -> bool:
     error = answer.reply.error or {}
-    return error.get("code") == UnauthenticatedError.code and (error.get("details") or {}).get("header") == GRANT_HEADER
+    return error.get("code") in GRANT_REFUSALS and (error.get("details") or {}).get("header") == GRANT_HEADER
 
 
 def _gone(waiting: Waiting) -> CodedError:

@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.grants.rules import ROTATE_AFTER_SECONDS
 from contracts.errors import PermissionDeniedError, TenantNotFoundError
 from contracts.grants import GRANT_SECONDS, OUTAGE_GRACE_SECONDS, SILENCE_SECONDS
 from plugin_runtime import Runner
+from plugin_runtime.grants import PAUSE_SECONDS
 from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import Ears, make_plugin
 from tests.acceptance.world import ACME, CONSOLE, GLOBEX, World
 from tests.security.victims import READ, WRITE, Crm, ask, asking, refusal
+from tests.unit.plugin_runtime.tokens import Key, make_grant
 from tests.waiting import eventually
 
 ME = "plugin-analytics"
+FORGED = Key("forged").sign(make_grant(sub=ME))
 
 
 def fall_silent(world: World, runner: Runner) -> None:
@@ -197,6 +201,51 @@ async def test_event_whose_key_nobody_can_be_asked_for_is_tried_again(world: Wor
 
     await eventually(lambda: [found.attempt for found in ears.heard] == [2])
     await world.start_broker()
+
+
+async def make_late(world: World, callee: Runner, token: str) -> None:
+    """The receiver asked for the keys a moment ago, and has heard of no rotation since."""
+    assert (await ask(world, token)).error is not None
+    former = world.broker.subjects.grants.keys
+    await rotate(world)
+    await eventually(lambda: len(callee._grants._keys) == 2)
+    callee._grants._keys.replace(former)
+
+
+async def test_unknown_key_a_moment_before_a_rotation_buries_no_event(world: World) -> None:
+    crm = Crm()
+    ears = Ears().on(crm.plugin, "analytics.events.#")
+    callee = await world.connect(crm.plugin)
+    caller = await world.connect(asking())
+    await make_late(world, callee, FORGED)
+    caller._grants.drop(ACME)
+    with capture_logs() as logs:
+        await caller.tenant(ACME).emit("analytics.events.report.made", {})
+        await eventually(lambda: [one for one in logs if one["event"] == "event.retry_scheduled"])
+    callee._grants._keys_asked_at -= PAUSE_SECONDS
+
+    await eventually(lambda: [found.attempt for found in ears.heard] == [2])
+
+
+async def test_call_under_a_key_that_cannot_be_asked_for_yet_may_be_repeated(world: World) -> None:
+    crm = Crm()
+    callee = await world.connect(crm.plugin)
+    await world.tenant(asking())
+    await make_late(world, callee, FORGED)
+
+    assert refusal(await ask(world, world.token(ME)))[0] == "SERVICE_UNAVAILABLE"
+    callee._grants._keys_asked_at -= PAUSE_SECONDS
+    assert (await ask(world, world.token(ME))).data == "read"
+    assert crm.served == [ME]
+
+
+async def test_key_that_the_broker_never_had_is_refused_for_good_once_it_was_asked(world: World) -> None:
+    callee = await world.connect(Crm().plugin)
+
+    assert refusal(await ask(world, FORGED))[0] == "UNAUTHENTICATED"
+    assert refusal(await ask(world, FORGED))[0] == "SERVICE_UNAVAILABLE"
+    callee._grants._keys_asked_at -= PAUSE_SECONDS
+    assert refusal(await ask(world, FORGED))[0] == "UNAUTHENTICATED"
 
 
 async def test_restarted_broker_keeps_its_key(open_world: OpenWorld, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import GRANT_HEADER, encode
-from contracts.errors import CallTimeoutError, NotConnectedError, UnauthenticatedError
+from contracts.errors import CallTimeoutError, NotConnectedError, ServiceUnavailableError, UnauthenticatedError
 from contracts.topology import Topology
 from plugin_runtime.calls.client import PAUSE_SECONDS, CallClient, Target
 from plugin_runtime.context import Context, Deadline
@@ -108,6 +108,14 @@ async def test_call_that_was_refused_for_its_grant_is_made_once_more_with_anothe
 
     assert await bench.call() == "served"
     assert [message.headers[GRANT_HEADER] for message in bench.transport.published] == ["acme-corp 0", "acme-corp 1"]
+
+
+async def test_call_whose_key_the_callee_cannot_ask_for_is_made_once_more_with_another() -> None:
+    unavailable = ServiceUnavailableError("the key of the grant is not known here", header=GRANT_HEADER)
+    bench = Bench(CallReply.of_error(unavailable), OK)
+
+    assert await bench.call() == "served"
+    assert bench.tokens.renewals == 1
 
 
 async def test_call_is_made_no_third_time() -> None:
