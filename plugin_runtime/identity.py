@@ -189,7 +189,7 @@ def judge_reply(delivery: Delivery, topology: Topology, *, key: str, callee: str
 
 
 def judge_direct_reply(delivery: Delivery) -> None:
-    """Admit the broker's answer to a registration; its address is RabbitMQ's own and nobody's to guess.
+    """Admit the broker's answer to a call by direct reply-to; its address is RabbitMQ's own and nobody's to guess.
 
     Raises:
         UnauthenticatedError: Nobody vouches for the publisher.

@@ -8,11 +8,12 @@ import structlog
 
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER, decode, encode
-from contracts.errors import InvalidRequestError, MalformedMessageError, TransportError
-from contracts.names import NO_TENANT, SYSTEM_PLUGIN
+from contracts.errors import CodedError, InvalidRequestError, MalformedMessageError, TransportError
+from contracts.names import NO_TENANT
 from contracts.registry import SYSTEM_VERSION
 from contracts.topology import Topology
 from plugin_runtime.context import new_id
+from plugin_runtime.identity import judge_direct_reply
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 
 log = structlog.get_logger()
@@ -58,8 +59,10 @@ class DirectCalls:
         def on_reply(delivery: Delivery) -> None:
             if delivery.message.correlation_id != message.correlation_id or answered.done():
                 return
-            if delivery.publisher != SYSTEM_PLUGIN:
-                log.warning("call.reply_refused", expected=SYSTEM_PLUGIN, found=delivery.publisher)
+            try:
+                judge_direct_reply(delivery)
+            except CodedError as error:
+                log.warning("call.reply_refused", reason=error.message)
                 return
             answered.set_result(delivery)
 

@@ -1,7 +1,9 @@
 """Calls by direct reply-to: one reply, from the broker alone, in time."""
 
 from collections.abc import AsyncIterator
-from typing import Self
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Self, cast
 
 import pytest
 
@@ -13,9 +15,10 @@ from contracts.topology import Topology
 from plugin_runtime.calls.direct import DirectCalls
 from plugin_runtime.context import new_id
 from plugin_runtime.tasks import TaskSet
-from plugin_runtime.transport.base import Delivery, Message
+from plugin_runtime.transport.base import Delivery, Message, OnDelivery, Transport
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
+from tests.unit.plugin_runtime.deliveries import make_delivery
 
 TOPOLOGY = Topology()
 SERVICE = "system.tenants"
@@ -98,6 +101,34 @@ async def test_a_reply_of_somebody_else_is_not_taken(vhost: MemoryVhost, asker: 
     async with Answering(vhost, encode(REPLY.to_json()), identity="plugin-mallory"):
         with pytest.raises(TimeoutError):
             await DirectCalls(asker, TOPOLOGY).ask(SERVICE, ASKED, timeout=0.05)
+
+
+class Forging:
+    """A transport whose direct caller hears a reply that came by this exchange."""
+
+    identity = "plugin-plexica"
+
+    def __init__(self, exchange: str) -> None:
+        self._exchange = exchange
+
+    @asynccontextmanager
+    async def direct_caller(self, on_reply: OnDelivery) -> AsyncIterator[Self]:
+        self._on_reply = on_reply
+        yield self
+
+    async def publish(self, message: Message, **_options: Any) -> None:
+        body = encode(REPLY.to_json())
+        delivery = make_delivery(exchange=self._exchange, publisher=SYSTEM_PLUGIN, body=body)
+        delivery.message = replace(delivery.message, correlation_id=message.correlation_id)
+        self._on_reply(delivery)
+
+
+async def test_a_reply_that_came_by_another_exchange_is_not_taken() -> None:
+    own, other = Forging(""), Forging("plexica.replies")
+
+    assert await DirectCalls(cast("Transport", own), TOPOLOGY).ask(SERVICE, ASKED, timeout=1.0) == REPLY
+    with pytest.raises(TimeoutError):
+        await DirectCalls(cast("Transport", other), TOPOLOGY).ask(SERVICE, ASKED, timeout=0.05)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"status": "200"}'])
