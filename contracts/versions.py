@@ -115,7 +115,7 @@ def ordered(versions: Iterable[str]) -> list[str]:
     """Versions from lowest to highest by semver precedence (clause 11); those it calls equal, by their text.
 
     Raises:
-        ValueError: One of them is no version.
+        ValueError: One of them is no version, or has a number that `check_version` refuses.
     """
     return sorted(versions, key=_rank)
 
@@ -136,7 +136,7 @@ def highest(versions: Iterable[str], range_: str = "*") -> str | None:
 def _rank(version: str) -> tuple[_Precedence, str]:
     found = _precedence(version)
     if found is None:
-        raise ValueError(f"version '{version}' is not semver 2.0.0, so it has no place in the order")
+        raise ValueError(f"version '{version}' is not semver that npm reads, so it has no place in the order")
     return found, version
 
 
@@ -152,7 +152,8 @@ def _precedence(version: str) -> _Precedence | None:
     if match is None:
         return None
     words = match["prerelease"].split(".") if match["prerelease"] else []
-    return _as_precedence((int(match["major"]), int(match["minor"]), int(match["patch"])), words)
+    release = (int(match["major"]), int(match["minor"]), int(match["patch"]))
+    return _as_precedence(release, words) if max(release) <= LARGEST_NUMBER else None
 
 
 def _as_precedence(release: tuple[int, int, int], prerelease: list[str]) -> _Precedence:

@@ -285,6 +285,12 @@ def test_the_numbers_of_a_version_are_those_that_json_and_sqlite_carry() -> None
         versions.check_version("9007199254740992.0.0")
 
 
+@pytest.mark.parametrize("version", ["9007199254740992.0.0", "1.9007199254740992.0", "1.0.9007199254740993-rc.1"])
+@pytest.mark.parametrize("range_", ["*", ">=1.0.0", ">=1.0.0-0 || *"])
+def test_a_version_with_a_number_that_is_refused_satisfies_nothing(version: str, range_: str) -> None:
+    assert not versions.satisfies(version, range_)
+
+
 def test_a_service_version_carries_no_build_metadata() -> None:
     assert versions.check_service_version("1.0.0-rc.1") == "1.0.0-rc.1"
     with pytest.raises(ValueError, match="carries build metadata"):
