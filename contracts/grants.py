@@ -17,7 +17,7 @@ OUTAGE_GRACE_SECONDS = 3600.0
 """For so long past its end a grant is taken by a receiver that has not heard the broker for `SILENCE_SECONDS`."""
 
 SILENCE_SECONDS = 30.0
-"""Without an answer to a heartbeat for so long, the broker counts as away."""
+"""Without an answer to a heartbeat for so long, the broker counts as away; longer where heartbeats are rare."""
 
 CLOCK_LEEWAY_SECONDS = 30.0
 """By so much the clocks of two hosts may differ (RFC 7519, 4.1.4)."""

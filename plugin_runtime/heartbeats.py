@@ -11,8 +11,20 @@ from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message, Transport
 
 ANSWER_SECONDS = 5.0
-UNANSWERED_HEARTBEATS = 2
-"""How many heartbeats want no answer before one does."""
+ANSWERED_EVERY_SECONDS = 10.0
+"""At least so often the broker is asked to answer, or with every heartbeat if they are rarer."""
+
+MOST_UNANSWERED = 2
+"""So many heartbeats at most want no answer before one does."""
+
+
+def unanswered_between(heartbeat_seconds: float) -> int:
+    """How many heartbeats want no answer before one does.
+
+    >>> [unanswered_between(seconds) for seconds in (0.5, 5.0, 10.1)]
+    [2, 1, 0]
+    """
+    return max(0, min(MOST_UNANSWERED, int(ANSWERED_EVERY_SECONDS / heartbeat_seconds) - 1))
 
 
 class Heartbeats:
@@ -22,10 +34,16 @@ class Heartbeats:
         self._transport = transport
         self._topology = topology
         self._instance = instance
+        self._unanswered = 0
         self._unanswered_left = 0
 
+    def expect(self, heartbeat_seconds: float) -> float:
+        """Learn how often the broker wants a heartbeat; return how often it will be asked to answer, in seconds."""
+        self._unanswered = unanswered_between(heartbeat_seconds)
+        return heartbeat_seconds * (self._unanswered + 1)
+
     async def beat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
-        """Renew the lease. Every third time the broker is asked to answer, as after a miss; else the answer is None.
+        """Renew the lease. The broker is asked to answer now and then, and after a miss; else the answer is None.
 
         Raises:
             CallTimeoutError: The broker is away.
@@ -36,7 +54,7 @@ class Heartbeats:
             await self._report(body)
             return None
         answer = await caller.ask(NO_TENANT, HEARTBEAT_SERVICE, "PUT", "/heartbeat", body=body, timeout=ANSWER_SECONDS)
-        self._unanswered_left = UNANSWERED_HEARTBEATS
+        self._unanswered_left = self._unanswered
         return HeartbeatAnswer.parse(answer)
 
     async def _report(self, beat: Heartbeat) -> None:

@@ -130,7 +130,7 @@ class RemoteRegistrar:
 
     @property
     def is_broker_silent(self) -> bool:
-        """Whether no answer came for 30 s, or the first after that came just now."""
+        """Whether no answer came for three that were due, and 30 s at least, or the first after that came just now."""
         return self._pulse.is_silent(time.monotonic())
 
     async def register(self) -> RegisterAnswer:
@@ -159,7 +159,9 @@ class RemoteRegistrar:
         reply = await self._calls.ask(REGISTRY_SERVICE, request, timeout=timeout)
         self._may_be_registered = reply.error is None
         self._pulse.beat(time.monotonic())
-        return _read(reply)
+        answer = _read(reply)
+        self._pulse.expect(self._heartbeats.expect(answer.heartbeat_seconds))
+        return answer
 
     async def heartbeat(self, caller: Caller, load: int) -> HeartbeatAnswer | None:
         """Renew the lease; see `Heartbeats.beat`."""

@@ -78,6 +78,33 @@ async def test_broker_that_was_away_takes_what_nobody_could_renew_meanwhile(worl
     assert refusal(await ask(world, ended, key=key))[0] == "UNAUTHENTICATED"
 
 
+async def test_broker_that_is_asked_to_answer_every_61_seconds_is_not_silent_in_between(open_world: OpenWorld) -> None:
+    world = await open_world(heartbeat_seconds=61.0, lease_seconds=130.0)
+    callee = await world.connect(Crm().plugin)
+    registrar: Any = callee._registrar
+    registrar._pulse.heard_at -= 122.0
+    ended = world.token(ME, ended_seconds_ago=600.0)
+
+    assert refusal(await ask(world, ended))[0] == "UNAUTHENTICATED"
+    registrar._pulse.heard_at -= 61.0
+    assert (await ask(world, ended)).data == "read"
+
+
+@pytest.mark.parametrize(("heartbeat_seconds", "answered"), [(1.0, 2), (5.0, 3), (10.1, 6)])
+async def test_broker_is_asked_to_answer_the_more_often_the_rarer_heartbeats_are(
+    open_world: OpenWorld, heartbeat_seconds: float, answered: int
+) -> None:
+    world = await open_world(heartbeat_seconds=heartbeat_seconds, lease_seconds=130.0)
+    runner = await world.connect(make_plugin("analytics"))
+    world.silence(runner)
+
+    with world.sent_by(runner) as sent:
+        for _ in range(6):
+            await world.beat(runner)
+
+    assert [one.type for one in sent].count("call") == answered
+
+
 # Renewal
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -16,6 +17,7 @@ from contracts.grants import GRANT_SECONDS, MOST_TENANTS, GrantList, GrantToken
 from contracts.registry import RegisterAnswer
 from plugin_runtime.context import Deadline
 from plugin_runtime.grants import PAUSE_SECONDS, Grants
+from plugin_runtime.heartbeats import unanswered_between
 from plugin_runtime.keys import KeyRing
 from plugin_runtime.pulse import Pulse
 from tests.unit.plugin_runtime.tokens import KEY, OTHER_KEY, make_grant
@@ -332,6 +334,28 @@ def test_after_a_silence_everybody_has_a_while_to_renew() -> None:
     for moment in (105.0, 110.0, 130.0):
         pulse.beat(moment)
     assert not pulse.is_silent(131.0)
+
+
+@pytest.mark.parametrize("heartbeat_seconds", [0.1, 1.0, 5.0, 5.1, 7.4, 10.1, 14.9, 60.0])
+def test_a_broker_whose_answers_are_on_their_way_is_not_silent(heartbeat_seconds: float) -> None:
+    """Whatever heartbeat an operator sets, and though every second answer is lost and they come by 5 s late."""
+    pulse, unanswered = Pulse(), unanswered_between(heartbeat_seconds)
+    every = heartbeat_seconds * (unanswered + 1)
+    pulse.expect(every)
+    answers = [2 * every * number for number in range(20)]
+
+    for moment, following in pairwise(answers):
+        pulse.beat(moment)
+        assert not pulse.is_silent(following + 5.0 - 0.001)
+    assert pulse.is_silent(answers[-2] + max(30.0, 3 * every) + 0.001)
+
+
+@pytest.mark.parametrize("heartbeat_seconds", [0.1, 1.0, 3.3, 5.0, 5.1, 7.4, 10.0, 10.1, 60.0])
+def test_the_broker_is_asked_to_answer_every_ten_seconds_or_with_every_heartbeat(heartbeat_seconds: float) -> None:
+    unanswered = unanswered_between(heartbeat_seconds)
+
+    assert 0 <= unanswered <= 2
+    assert unanswered == 0 or heartbeat_seconds * (unanswered + 1) <= 10.0
 
 
 def registered(*tenants: str, heard: tuple[str, ...] = ()) -> RegisterAnswer:
