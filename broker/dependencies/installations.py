@@ -71,8 +71,22 @@ class Installations:
         return replaced
 
     async def grant(self, transaction: Transaction, installation: Installation) -> None:
-        """Grant an installed version what it asks for now, in place of what it was granted when it was installed."""
+        """Grant an installed version what it asks for now, in place of what it was granted when it was installed.
+
+        Announced as ``upgraded`` where it changes what the plugin may do in the tenant: its instances then ask for a
+        new grant. Otherwise silent.
+        """
+        plugin, tenant = installation.plugin_id, installation.tenant
+        before = await self._permissions.of(transaction, tenant, plugin)
         await self._permissions.grant(transaction, installation)
+        after = await self._permissions.of(transaction, tenant, plugin)
+        if after == before:
+            return
+        there = await store.installations_of(transaction, plugin, tenant)
+        await self._announcements.plugin(
+            transaction, "upgraded", installation, remaining=[item.version for item in there]
+        )
+        _log.info("plugin.granted", **_words(installation), permissions=after, before=before)
 
     async def take(
         self, transaction: Transaction, installation: Installation, *, overridden: Iterable[str] = ()

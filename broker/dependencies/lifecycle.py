@@ -67,6 +67,7 @@ class Lifecycle:
     async def install(self, tenant: str, request: InstallRequest) -> Installation:
         """Install the highest known version in the range: beside other majors, in place of its own. Idempotent.
 
+        A version that is there already is granted what it asks for now.
         When this returns, calls and events of the tenant reach the plugin's queues and the announcement is certain.
         The version that it supersedes lingers until nobody needs it: see `broker.dependencies.succession`.
 
@@ -85,12 +86,15 @@ class Lifecycle:
             found = next((item for item in there if item.version == version and not item.superseded), None)
             if found is None:
                 found, _, _ = await self._put(transaction, tenant, request, version, alone=False)
+            else:
+                await self._installations.grant(transaction, found)
         return found
 
     async def upgrade(self, tenant: str, request: UpgradeRequest) -> Upgrade:
         """Move an installed plugin to the highest known version in the range, or back to a lower one. Idempotent.
 
-        It supersedes every other version of the plugin in the tenant; those linger until nobody needs them.
+        It supersedes every other version of the plugin in the tenant; those linger until nobody needs them. A version
+        that stands alone there already is granted what it asks for now.
 
         Raises:
             PluginNotFoundError: Nobody published the plugin, or it is not installed in the tenant.
@@ -108,6 +112,7 @@ class Lifecycle:
             current = [item for item in there if not item.superseded]
             if [item.version for item in current] == [version]:
                 installation = current[0]
+                await self._installations.grant(transaction, installation)
             else:
                 installation, replaced, outlook = await self._put(transaction, tenant, request, version, alone=True)
                 broken = tuple(cause.message for cause in outlook.broken)

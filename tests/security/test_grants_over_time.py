@@ -1,6 +1,7 @@
 """Grants in the course of time: outages, rotations, restarts, uninstallations."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 from broker.grants.rules import ROTATE_AFTER_SECONDS
 from contracts.errors import PermissionDeniedError, TenantNotFoundError
 from contracts.grants import GRANT_SECONDS, OUTAGE_GRACE_SECONDS, SILENCE_SECONDS
+from contracts.manifest import Dependency
 from plugin_runtime import Runner
 from plugin_runtime.grants import PAUSE_SECONDS
 from tests.acceptance.conftest import OpenWorld
@@ -153,6 +155,24 @@ async def test_what_an_upgrade_grants_is_known_at_once(world: World) -> None:
     assert await latter.tenant(ACME).service("crm.contacts").post("/contacts") == "written"
     await eventually(lambda: ACME not in former._grants._held)
     assert await former.tenant(ACME).service("crm.contacts").post("/contacts") == "written"
+
+
+async def test_what_is_declared_later_is_granted_when_the_same_version_is_installed_again(world: World) -> None:
+    await world.connect(Crm().plugin)
+    acme = await world.tenant(asking(READ))
+    with pytest.raises(PermissionDeniedError):
+        await acme.service("crm.contacts").post("/contacts")
+    need = {"pluginId": "plugin-crm", "serviceName": "crm.contacts", "version": "*", "permissions": [READ, WRITE]}
+    await acme.dependencies.declare([Dependency.parse({**need, "required": False})])
+    console = await world.tenant(make_plugin("console"))
+    await console.dependencies.install("plugin-analytics")
+
+    async def written() -> bool:
+        with suppress(PermissionDeniedError):
+            return bool(await acme.service("crm.contacts").post("/contacts") == "written")
+        return False
+
+    await eventually(written)
 
 
 async def test_nobody_speaks_for_a_tenant_that_is_not_there(world: World) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from broker.dependencies import installations
+from broker.grants.permissions import Permissions
 from contracts.dependencies import InstallRequest, Upgrade, UpgradeRequest
 from contracts.errors import NotConnectedError, PluginNotFoundError, UnresolvableError
 from contracts.manifest import Dependency, PluginManifest
@@ -296,3 +297,53 @@ async def test_only_whom_a_change_can_affect_is_resolved_anew(monkeypatch: pytes
         monkeypatch.setattr(installations, "resolve", noting)
         await upgrade(plane, "1.5.0")
         assert set(resolved) == {"plugin-shop", "plugin-fan"}
+
+
+READ, WRITE = "plugin.crm.contacts.read", "plugin.crm.contacts.write"
+
+
+async def declare(plane: Plane, *permissions: str) -> None:
+    asked = need("crm", serviceName="crm.contacts", required=False, permissions=list(permissions))
+    await plane.control.declarations.declare("plugin-analytics", [Dependency.parse(asked)])
+    await plane.announced()
+
+
+async def granted(plane: Plane) -> tuple[str, ...]:
+    return await Permissions().of(plane.database, ACME, "plugin-analytics")
+
+
+async def again(plane: Plane, how: str) -> None:
+    """Install or upgrade what is there already."""
+    request = {"install": InstallRequest, "upgrade": UpgradeRequest}[how](plugin_id="plugin-analytics")
+    await getattr(plane.control.lifecycle, how)(ACME, request)
+
+
+@pytest.mark.parametrize("how", ["install", "upgrade"])
+async def test_new_permissions_are_granted_when_the_version_that_is_there_is_put_again(how: str) -> None:
+    async with control_plane() as plane:
+        await plane.publish(crm("1.0.0"), manifest("analytics"))
+        await install(plane, "plugin-crm")
+        await install(plane, "plugin-analytics")
+        await declare(plane, READ, WRITE)
+        before = await granted(plane)
+        await again(plane, how)
+
+        assert (before, await granted(plane)) == ((), (READ, WRITE))
+        assert await plane.announced_keys() == ["acme-corp.plugin.upgraded.plugin-analytics"]
+        await declare(plane, WRITE)
+        await again(plane, how)
+        assert await granted(plane) == (WRITE,)
+
+
+@pytest.mark.parametrize("how", ["install", "upgrade"])
+async def test_to_put_again_what_asks_for_nothing_new_is_silent(how: str) -> None:
+    async with control_plane() as plane:
+        await plane.publish(crm("1.0.0"), manifest("analytics"))
+        await install(plane, "plugin-analytics")
+        await declare(plane, READ)
+        await again(plane, how)
+        await plane.announced()
+        await again(plane, how)
+
+        assert await plane.announced() == []
+        assert await granted(plane) == (READ,)
