@@ -111,9 +111,10 @@ class InstallRequest(WireModel):
 
 
 class UninstallRequest(WireModel):
-    """Take a plugin out of the call's tenant."""
+    """Take a plugin out of the call's tenant: its versions in the range, or all of them."""
 
     plugin_id: PluginId
+    version: VersionRange | None = None
     force: bool = False
     remove_data: bool = False
 

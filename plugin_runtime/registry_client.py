@@ -189,20 +189,24 @@ class DependencyClient:
         body = UpgradeRequest.parse({"pluginId": plugin, "version": version, "force": force})
         return Upgrade.parse(await self._ask("PUT", "/upgrade", body=body))
 
-    async def uninstall(self, plugin: str, *, force: bool = False, remove_data: bool = False) -> list[Installation]:
-        """Take every version of the plugin out of the tenant and return them; none when none is there.
+    async def uninstall(
+        self, plugin: str, *, version: str | None = None, force: bool = False, remove_data: bool = False
+    ) -> list[Installation]:
+        """Take the plugin out of the tenant and return the versions that went; none when none was there.
 
         Args:
             plugin: Its id.
+            version: An npm range: only what is in it; every version when None.
             force: Even from under plugins that require it; that is recorded and announced.
-            remove_data: Remove the shared data that it wrote last, too.
+            remove_data: Remove the shared data that it wrote last, too; not while another version stays.
 
         Raises:
-            StillRequiredError: Installed plugins require it; details: ``blockedBy``.
+            StillRequiredError: Installed plugins require it, and what stays does not meet that; details: ``blockedBy``.
             PluginNotFoundError: The broker knows no such plugin.
             PermissionDeniedError: This plugin is no operator.
         """
-        body = UninstallRequest.parse({"pluginId": plugin, "force": force, "removeData": remove_data})
+        document = {"pluginId": plugin, "version": version, "force": force, "removeData": remove_data}
+        body = UninstallRequest.parse(document)
         return list(InstallationList.parse(await self._ask("POST", "/uninstall", body=body)).installations)
 
     async def installations(self) -> list[Installation]:

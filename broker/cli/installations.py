@@ -6,7 +6,7 @@ import typer
 
 from broker.cli.command import Operator, asking_in_tenant
 from broker.cli.impact import show_what_if
-from broker.cli.options import PluginArgument, RangeArgument
+from broker.cli.options import PluginArgument, RangeArgument, SomeRange
 from broker.cli.output import Listing
 from contracts.dependencies import Installation, Upgrade
 
@@ -26,13 +26,14 @@ async def install(
 async def uninstall(
     operator: Operator,
     plugin: PluginArgument,
+    version: SomeRange = None,
     force: Force = False,
     remove_data: Annotated[bool, typer.Option("--remove-data", help="Also what it wrote to shared data.")] = False,
 ) -> None:
-    """Take a plugin out of a tenant, all its versions; refused while others there require it."""
-    gone = await operator.dependencies.uninstall(plugin, force=force, remove_data=remove_data)
-    versions = ", ".join(item.version for item in gone)
-    said = f"{plugin} {versions} is taken out of {operator.tenant}" if gone else f"{plugin} is not in {operator.tenant}"
+    """Take a plugin out of a tenant: the versions in the range, or all; refused while others there require it."""
+    gone = await operator.dependencies.uninstall(plugin, version=version, force=force, remove_data=remove_data)
+    name = f"{plugin} {', '.join(item.version for item in gone) or version or ''}".rstrip()
+    said = f"{name} is taken out of {operator.tenant}" if gone else f"{name} is not in {operator.tenant}"
     operator.out.result({"installations": gone}, said)
 
 
@@ -79,6 +80,6 @@ def _upgrade_lines(done: Upgrade) -> list[str]:
 def add_to(app: typer.Typer) -> None:
     """Let the four stand beside the nouns."""
     app.command(epilog="Example: plexica install plugin-crm ^1.0.0 --tenant acme-corp")(install)
-    app.command(epilog="Example: plexica uninstall plugin-crm --tenant acme-corp")(uninstall)
+    app.command(epilog="Example: plexica uninstall plugin-crm 1.0.0 --tenant acme-corp")(uninstall)
     app.command(epilog="Example: plexica upgrade plugin-crm ^2.0.0 --tenant acme-corp --dry-run")(upgrade)
     app.command(epilog="Example: plexica installations --tenant acme-corp")(installations)

@@ -56,6 +56,10 @@ SomePlugin = Annotated[
 RangeArgument = Annotated[
     str, typer.Argument(metavar="RANGE", help="An npm range, e.g. ^1.2.0.", callback=_named(check_range))
 ]
+SomeRange = Annotated[
+    str | None,
+    typer.Argument(metavar="RANGE", help="An npm range; every version without it.", callback=_named(check_range)),
+]
 OfPlugin = Annotated[
     str | None, typer.Option("--plugin", help="Of this plugin only.", callback=_named(check_plugin_id))
 ]

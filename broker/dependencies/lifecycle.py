@@ -1,8 +1,9 @@
 """Install, upgrade and uninstall plugins in tenants, and say beforehand what that would do."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from broker.dependencies import store
+from broker.dependencies.blockers import blockers, refuse_required
 from broker.dependencies.causes import Node
 from broker.dependencies.impact import Known, Outlook, look_ahead
 from broker.dependencies.installations import Installations, node_of, resolve_in
@@ -25,12 +26,12 @@ from contracts.dependencies import (
     WhatIf,
 )
 from contracts.errors import (
+    InvalidRequestError,
     PluginNotFoundError,
-    StillRequiredError,
     UnresolvableError,
     VersionMismatchError,
 )
-from contracts.versions import highest
+from contracts.versions import highest, satisfies
 
 RemoveData = Callable[[Transaction, str, str], Awaitable[None]]
 """Removes a plugin's shared data from a tenant: transaction, tenant, plugin id."""
@@ -144,11 +145,12 @@ class Lifecycle:
         return installation, replaced or (), outlook
 
     async def uninstall(self, tenant: str, request: UninstallRequest) -> InstallationList:
-        """Take every version of a plugin out of a tenant and return them: none when none is there.
+        """Take a plugin's versions in the range out of a tenant, all without one, and return them: perhaps none.
 
         Raises:
             TenantNotFoundError: There is no such tenant.
             PluginNotFoundError: Nobody published the plugin.
+            InvalidRequestError: Its data shall go, but another version stays.
             StillRequiredError: Installed plugins require it; details: ``blockedBy``. With ``force`` that is recorded
                 instead.
             TransportError: RabbitMQ could not be made to fit; nothing was changed.
@@ -157,11 +159,12 @@ class Lifecycle:
         async with self._changes.of(plugin_id) as transaction:
             await self._tenants.require(transaction, tenant)
             await plugins.versions(transaction, plugin_id)
-            gone = await store.installations_of(transaction, plugin_id, tenant)
-            blockers = await _blockers(transaction, tenant, plugin_id) if gone else ()
+            there = await store.installations_of(transaction, plugin_id, tenant)
+            gone = _chosen(there, request)
+            blocked = await _blockers(transaction, tenant, plugin_id, {item.version for item in gone})
             if not request.force:
-                _refuse_required(plugin_id, blockers)
-            await self.take_all(transaction, gone, overridden=[f"required by {item.plugin_id}" for item in blockers])
+                refuse_required(plugin_id if request.version is None else f"{plugin_id}@{request.version}", blocked)
+            await self.take_all(transaction, gone, overridden=[f"required by {item.plugin_id}" for item in blocked])
             if request.remove_data and self._remove_data is not None:
                 await self._remove_data(transaction, tenant, plugin_id)
         await self._changes.clear(plugin_id)
@@ -252,6 +255,17 @@ async def choose_version(source: Source, plugin_id: str, range_: str) -> str:
     return version
 
 
+def _chosen(there: Sequence[Installation], request: UninstallRequest) -> tuple[Installation, ...]:
+    range_ = request.version
+    chosen = tuple(item for item in there if range_ is None or satisfies(item.version, range_))
+    left = ", ".join(item.version for item in there if item not in chosen)
+    if request.remove_data and left:
+        raise InvalidRequestError(
+            f"removeData: the data of {request.plugin_id} belongs to all its versions, and {left} would stay"
+        )
+    return chosen
+
+
 def _look_ahead(node: Node, known: Known, there: Sequence[Installation], *, alone: bool) -> Outlook:
     superseded = {node_of(item) for item in there if item.superseded}
     return look_ahead(known[node], known, [known[node_of(item)] for item in there], superseded, alone=alone)
@@ -274,22 +288,11 @@ def _in_tenant(
     )
 
 
-async def _blockers(source: Source, tenant: str, plugin_id: str) -> tuple[Blocker, ...]:
+async def _blockers(
+    source: Source, tenant: str, plugin_id: str, gone: Collection[str] | None = None
+) -> tuple[Blocker, ...]:
+    """Who stands in the way when these versions go; all of them when None."""
     known = await store.known_facts(source)
     there = [known[node_of(item)] for item in await store.installations(source, tenant)]
-    askers = {
-        facts.id
-        for facts in there
-        for dependency in facts.dependencies
-        if dependency.required and dependency.plugin_id == plugin_id and facts.id != plugin_id
-    }
-    return tuple(Blocker(plugin_id=asker, reason="Required dependency") for asker in sorted(askers))
-
-
-def _refuse_required(plugin_id: str, blockers: tuple[Blocker, ...]) -> None:
-    if blockers:
-        names = ", ".join(blocker.plugin_id for blocker in blockers)
-        raise StillRequiredError(
-            f"Plugin {plugin_id} cannot be uninstalled: required by {names}",
-            blockedBy=[blocker.to_json() for blocker in blockers],
-        )
+    mine = {facts.version for facts in there if facts.id == plugin_id}
+    return blockers(there, plugin_id, mine if gone is None else gone)

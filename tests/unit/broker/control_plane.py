@@ -74,7 +74,7 @@ class Plane:
             wanted = InstallRequest(plugin_id=plugin, version=range_, force=force)
             await self.control.lifecycle.install(tenant, wanted)
 
-    async def uninstall(self, plugin: str, *, tenant: str = "acme-corp", **fields: bool) -> list[str]:
+    async def uninstall(self, plugin: str, *, tenant: str = "acme-corp", **fields: Any) -> list[str]:
         wanted = UninstallRequest(plugin_id=plugin, **fields)
         return [item.version for item in (await self.control.lifecycle.uninstall(tenant, wanted)).installations]
 

@@ -259,7 +259,7 @@ OPERATIONS = (
         "POST",
         "/uninstall",
         tenant=TENANT,
-        body={"pluginId": ANALYTICS, "force": False, "removeData": True},
+        body={"pluginId": ANALYTICS, "version": "^1.0.0", "force": False, "removeData": True},
         model=UninstallRequest,
     ),
     _operation("dependencies", "GET", "/installations", tenant=TENANT),

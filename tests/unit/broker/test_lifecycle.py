@@ -1,5 +1,7 @@
 """Install and uninstall, declare, and who needs whom."""
 
+from typing import Any
+
 import pytest
 
 from contracts.dependencies import InstallRequest, UninstallRequest
@@ -21,7 +23,7 @@ async def install(plane: Plane, plugin: str, range_: str = "*", tenant: str = "a
     return (await plane.control.lifecycle.install(tenant, wanted)).version
 
 
-async def uninstall(plane: Plane, plugin: str, **fields: bool) -> None:
+async def uninstall(plane: Plane, plugin: str, **fields: Any) -> None:
     await plane.control.lifecycle.uninstall("acme-corp", UninstallRequest(plugin_id=plugin, **fields))
 
 
@@ -143,6 +145,51 @@ async def test_uninstalling_unbinds() -> None:
 
         assert plane.bindings("calls") == set()
         assert plane.bindings("events") == set()
+
+
+async def two_majors(plane: Plane) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        await plane.register(manifest("crm", version, services={"contacts": version}), f"crm-{version[0]}")
+        await plane.install("plugin-crm", range_=version)
+    await plane.announced()
+
+
+async def test_one_version_is_uninstalled_and_the_other_serves_on() -> None:
+    async with control_plane() as plane:
+        await two_majors(plane)
+        gone = await plane.uninstall("plugin-crm", version="1.0.0")
+        again = await plane.uninstall("plugin-crm", version="1.0.0")
+
+        assert (gone, again) == (["1.0.0"], [])
+        assert plane.bindings("calls") == {("calls.crm.contacts.2.0.0", "acme-corp.crm.contacts.2.0.0")}
+        [(key, body)] = await plane.announced()
+        assert (key, body["version"], body["remaining"]) == (
+            "acme-corp.plugin.uninstalled.plugin-crm",
+            "1.0.0",
+            ["2.0.0"],
+        )
+
+
+async def test_a_version_goes_unless_the_ones_that_stay_would_fail_somebody() -> None:
+    async with control_plane() as plane:
+        await two_majors(plane)
+        await plane.publish(ANALYTICS, manifest("any", needs=[need("crm")]))
+        await plane.install("plugin-analytics", "plugin-any")
+        with pytest.raises(StillRequiredError, match=r"plugin-crm@1\.x .*: required by plugin-analytics$"):
+            await plane.uninstall("plugin-crm", version="1.x")
+
+        assert await plane.uninstall("plugin-crm", version="2.0.0") == ["2.0.0"]
+        with pytest.raises(StillRequiredError, match=r"required by plugin-analytics, plugin-any$"):
+            await plane.uninstall("plugin-crm", version="1.0.0")
+
+
+async def test_data_stays_as_long_as_a_version_does() -> None:
+    async with control_plane() as plane:
+        await two_majors(plane)
+        with pytest.raises(InvalidRequestError, match=r"2\.0\.0 would stay"):
+            await plane.uninstall("plugin-crm", version="1.0.0", remove_data=True)
+
+        assert await plane.uninstall("plugin-crm", version=">=1.0.0", remove_data=True) == ["1.0.0", "2.0.0"]
 
 
 async def test_uninstalling_what_is_not_installed_changes_nothing_unless_nobody_knows_it() -> None:

@@ -246,3 +246,14 @@ def test_a_command_without_a_tenant_is_not_disturbed_by_the_default_one(plexica:
     plexica.has(crm(), analytics())
 
     assert plexica("deps", "show", "plugin-analytics").status == 0
+
+
+def test_one_version_of_a_plugin_is_taken_out(plexica: Desk) -> None:
+    plexica.has(crm("1.0.0"), crm("2.0.0"))
+
+    gone = plexica("uninstall", "plugin-crm", "1.0.0", "-t", "acme-corp")
+    again = plexica("uninstall", "plugin-crm", "1.0.0", "-t", "acme-corp")
+
+    assert gone.out == "plugin-crm 1.0.0 is taken out of acme-corp\n"
+    assert again.out == "plugin-crm 1.0.0 is not in acme-corp\n"
+    assert plexica("installations", "-t", "acme-corp").lines[1:] == [["plugin-crm", "2.0.0"]]
