@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.manifest import Permission
+from contracts.manifest_values import Permission
 from contracts.wire import Many, PluginId, TenantId, WireModel
 
 ALGORITHM = "EdDSA"

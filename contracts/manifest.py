@@ -1,12 +1,10 @@
 """``plugin.json``: what a plugin offers, needs, publishes and shares, and every error with its dotted path."""
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.codec import encode
 from contracts.errors import InvalidManifestError
@@ -14,19 +12,17 @@ from contracts.limits import (
     DEEPEST_BODY,
     LARGEST_MANIFEST_BYTES,
     LONGEST_TTL_SECONDS,
-    MOST_ADMITTED,
     MOST_CALLS_PER_MINUTE,
     MOST_DEPENDENCIES,
     MOST_ENDPOINTS,
     MOST_NAMESPACES,
     MOST_PATTERNS,
-    MOST_PERMISSIONS,
     MOST_SERVICES,
     is_deeper,
 )
-from contracts.manifest_document import Problem, in_document_order, read_document
+from contracts.manifest_document import in_document_order, read_document
 from contracts.manifest_rules import broken_rules, cache_rule
-from contracts.names import check_plugin_id
+from contracts.manifest_values import Access, BaseUrl, Description, Name, Path, Permissions, Reason
 from contracts.wire import (
     Many,
     Namespace,
@@ -38,53 +34,10 @@ from contracts.wire import (
     VersionRange,
     WireModel,
     broken,
-    describe,
     explain,
 )
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-PERMISSION = re.compile(r"plugin(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){3}\Z")
-_PARAM = re.compile(r":[A-Za-z_][A-Za-z0-9_]*\Z")
-_LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=@%-]+\Z")
-
-
-def check_path(value: str) -> str:
-    """An endpoint's path: ``/`` and segments, each a literal or a ``:param``; `ValueError` says what is wrong."""
-    if not value.startswith("/"):
-        raise ValueError(f"path '{value}' must start with '/'")
-    segments = value[1:].split("/") if value != "/" else []
-    names = [segment for segment in segments if segment.startswith(":")]
-    if len(set(names)) != len(names):
-        raise ValueError(f"path '{value}' names a parameter twice")
-    for segment in segments:
-        if unquote(segment) in {".", ".."}:
-            raise ValueError(f"path '{value}' has a dot segment")
-        if not _PARAM.match(segment) and (segment.startswith(":") or not _LITERAL.match(segment)):
-            raise ValueError(f"path '{value}': segment '{segment}' is neither a literal nor a ':param'")
-    return value
-
-
-def check_base_url(value: str) -> str:
-    """An absolute HTTP address, kept for an HTTP bridge; `ValueError` says what is expected."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"baseUrl '{value}' is not a URL: expected e.g. 'http://localhost:3100'")
-    return value
-
-
-def check_permission(value: str) -> str:
-    """A permission: ``plugin.{name}.{resource}.{action}``."""
-    if not PERMISSION.match(value):
-        raise ValueError(
-            f"permission '{value}' is not valid: expected 'plugin.{{name}}.{{resource}}.{{action}}', "
-            "e.g. 'plugin.crm.contacts.read'"
-        )
-    return value
-
-
-Permission = Annotated[str, Field(max_length=250), AfterValidator(check_permission)]
-Permissions = Annotated[Many[Permission], Field(max_length=MOST_PERMISSIONS)]
 
 
 class Metadata(WireModel):
@@ -117,8 +70,8 @@ class Endpoint(WireModel):
     """
 
     method: Method
-    path: Annotated[str, Field(max_length=500), AfterValidator(check_path)]
-    description: str | None = Field(default=None, max_length=1000)
+    path: Path
+    description: Description | None = None
     permissions: Permissions = ()
     metadata: Metadata = Metadata()
     request: dict[str, Any] | None = None
@@ -145,8 +98,8 @@ class Service(WireModel):
 
     name: ServiceName
     version: ServiceVersion
-    description: str | None = Field(default=None, max_length=1000)
-    base_url: Annotated[str, Field(max_length=500), AfterValidator(check_base_url)] | None = None
+    description: Description | None = None
+    base_url: BaseUrl | None = None
     endpoints: Annotated[Many[Endpoint], Field(min_length=1, max_length=MOST_ENDPOINTS)]
     metadata: Metadata = Metadata()
 
@@ -172,7 +125,7 @@ class Dependency(WireModel):
     service_name: ServiceName | None = None
     version: VersionRange
     required: bool = True
-    reason: str | None = Field(default=None, max_length=500)
+    reason: Reason | None = None
     permissions: Permissions = ()
 
 
@@ -186,7 +139,7 @@ class EventDeclaration(WireModel):
     """
 
     pattern: Pattern
-    description: str | None = Field(default=None, max_length=1000)
+    description: Description | None = None
     payload_schema: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
@@ -209,32 +162,6 @@ class Events(WireModel):
 
     publishes: EventEntries = ()
     subscribes: EventEntries = ()
-
-
-def check_access(value: object) -> object:
-    """``owner``, ``any`` or a list of plugin ids; `ValueError` says what is wrong."""
-    if value in ("owner", "any"):
-        return value
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"must be 'owner', 'any' or a list of plugin ids, found {describe(value)}")  # noqa: TRY004
-    if len(value) > MOST_ADMITTED:
-        raise ValueError(f"must have at most {MOST_ADMITTED} plugin ids, found {len(value)}")
-    if problems := [found for index, item in enumerate(value) if (found := _access_problem(index, item))]:
-        raise broken(problems)
-    return tuple(value)
-
-
-def _access_problem(index: int, item: object) -> Problem | None:
-    if not isinstance(item, str):
-        return f"{index}", f"must be text, found {describe(item)}"
-    try:
-        check_plugin_id(item)
-    except ValueError as error:
-        return f"{index}", str(error)
-    return None
-
-
-Access = Annotated[Literal["owner", "any"] | tuple[str, ...], BeforeValidator(check_access)]
 
 
 class SharedNamespace(WireModel):
@@ -285,13 +212,13 @@ class PluginManifest(WireModel):
     model_config = ConfigDict(extra="allow")
 
     id: PluginId
-    name: str = Field(min_length=1, max_length=100)
+    name: Name
     version: Version
-    description: str | None = Field(default=None, max_length=1000)
+    description: Description | None = None
     api: Api = Api()
 
     @classmethod
-    def load(cls, source: str | Path | Mapping[str, Any]) -> Self:
+    def load(cls, source: str | FilePath | Mapping[str, Any]) -> Self:
         """Read and check a manifest.
 
         Args:

@@ -13,15 +13,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from contracts.manifest import (
+from contracts.manifest import Endpoint, PluginManifest, event_entry
+from contracts.manifest_values import (
+    CONTROLS,
     PERMISSION,
-    Endpoint,
-    PluginManifest,
     check_access,
     check_base_url,
+    check_name,
     check_path,
     check_permission,
-    event_entry,
+    check_text,
 )
 from contracts.names import (
     KEY_WORDS,
@@ -47,11 +48,15 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _LONGEST_NAME = LONGEST_PLUGIN - len(PLUGIN_PREFIX)
 _WORDS = r"[a-z0-9]+(-[a-z0-9]+)*"
-_SEGMENT = r"(?!(\.|%2[eE]){1,2}(/|$))(:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z0-9._~!$&'()*+,;=@%-]+)"
+_SEGMENT = r"(?!(\.|%2[eE]){1,2}(/|$))(:[A-Za-z_][A-Za-z0-9_]*|([A-Za-z0-9._~!$&'()*+,;=@-]|%[0-9A-Fa-f]{2})+)"
 
 # Npm's grammar of ranges ("Range Grammar" in node-semver's README) as far as an editor needs it, and written so that no
 # text makes a backtracking matcher slow: a version begins with a digit, x or *, and what stands between two does not.
 _RANGE = r"^[\s<>=~^|v]*([0-9xX*][0-9A-Za-z.*+-]*([\s<>=~^|][\s<>=~^|v-]*|$))*$"
+
+_HOST = r"([^/?#@:\[\]]+|\[[^\]/?#@]*\])"
+_PORT = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_URL = rf"^(?=[^\s{CONTROLS}]*$)[hH][tT][tT][pP][sS]?://([^/?#]*@)?{_HOST}(:({_PORT})?)?([/?#].*)?$"
 
 
 def _ecma(pattern: re.Pattern[str]) -> str:
@@ -76,8 +81,10 @@ CHECKS: Mapping[Callable[..., object], JsonSchemaValue] = {
         "examples": ["crm.contacts"],
     },
     check_permission: {"pattern": _ecma(PERMISSION), "examples": ["plugin.crm.contacts.read"]},
+    check_name: {"pattern": rf"^[^\s{CONTROLS}]([^{CONTROLS}]*[^\s{CONTROLS}])?$", "examples": ["CRM"]},
+    check_text: {"pattern": rf"^([\n\t]|[^{CONTROLS}])*$"},
     check_path: {"pattern": f"^(/|(/{_SEGMENT})+)$", "examples": ["/contacts", "/contacts/:id"]},
-    check_base_url: {"pattern": "^[hH][tT][tT][pP][sS]?://[^/?#]", "examples": ["http://localhost:3100"]},
+    check_base_url: {"pattern": _URL, "examples": ["http://localhost:3100"]},
     check_pattern: {"pattern": _ecma(PATTERN_WORDS), "maxLength": 200, "examples": ["crm.events.contact.created"]},
     check_namespace: {"pattern": _ecma(KEY_WORDS), "maxLength": 80, "examples": ["crm.cache"]},
 }

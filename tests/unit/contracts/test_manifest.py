@@ -66,6 +66,19 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("version", "is not semver", manifest_json(version="01.0.0")),
     ("version", "is too long", manifest_json(version="1.0.0-" + "a" * 35)),
     ("api", "must be an object, found null", manifest_json() | {"api": None}),
+    # Texts
+    *[("name", "has control characters", manifest_json(name=text)) for text in ("a\x1b[2K", "a\nb", "\0a", "a\x9bb")],
+    *[
+        ("name", "has control characters", manifest_json(name=text))
+        for text in ("a\u2028b", "\ufeffa", "a\tb", "\x7fa")
+    ],
+    *[("name", "begin or end with white space", manifest_json(name=text)) for text in (" ", " a", "a ", "\u3000a")],
+    ("description", r"control character '\x1b'", manifest_json(description="a\x1b]0;x\x07")),
+    ("description", r"control character '\r'", manifest_json(description="a\rb")),
+    ("api.services.0.description", "control character", with_service(description="\0")),
+    (f"{ENDPOINT}.description", "control character", with_endpoint(description="\x9b31m")),
+    ("api.dependencies.0.reason", "control character", with_dependency(reason="\x1b[31m")),
+    ("api.events.publishes.0.description", "control", with_events({"pattern": "crm.a", "description": "\x08"})),
     # Services
     ("api.services.0.name", "exactly one dot", with_service(name="crm.Contacts")),
     ("api.services.0.name", "is too long", with_service(name="crm." + "c" * 65)),
@@ -80,6 +93,16 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("api.services.0.version", "is required", manifest_json(api={"services": [without(service_json(), "version")]})),
     ("api.services.0.baseUrl", "is not a URL", with_service(baseUrl="localhost:3100")),
     ("api.services.0.baseUrl", "is not a URL", with_service(baseUrl="http://")),
+    *[
+        ("api.services.0.baseUrl", "its port is no number from 1 to 65535", with_service(baseUrl=f"http://a:{port}/"))
+        for port in ("0", "65536", "99999", "8o", "-1")
+    ],
+    *[
+        ("api.services.0.baseUrl", "spaces or control characters", with_service(baseUrl=url))
+        for url in ("http://a b", " http://a", "http://a/\x1b[2K", "http://a\n/", "http://a\u3000/")
+    ],
+    ("api.services.0.baseUrl", "its host is not one, expected e.g.", with_service(baseUrl="http://[::1")),
+    ("api.services.0.baseUrl", "no http:// or https://", with_service(baseUrl="ftp://a")),
     ("api.services.0.endpoints", "at least 1 item", with_service(endpoints=[])),
     (
         "api.services.0.endpoints",
@@ -296,6 +319,12 @@ def test_the_message_counts_and_lists_every_error() -> None:
 
 
 VALID: list[Json] = [
+    manifest_json(name="CRM für 東京 🚀", description="One line.\n\tAnother."),
+    *[
+        with_service(baseUrl=url)
+        for url in ("https://[::1]:65535/a", "http://a:1?b#c", "HTTP://u:p@w.example", "http://a:", "https://a/%20")
+    ],
+    with_endpoint(path="/a%2Fb/%63"),
     {"id": "plugin-crm", "name": "CRM", "version": "1.0.0"},
     with_endpoint(path="/"),
     with_endpoint(path="/contacts/:id/notes/:note_id"),
