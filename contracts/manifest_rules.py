@@ -3,13 +3,14 @@
 They read the raw document, so that they are reported beside wrong types.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from contracts.names import PLUGIN_PREFIX, owner_of, short_name
+from contracts.names import PLUGIN_PREFIX, RESERVED_PLUGINS, owner_of, short_name
 
 _Object = Mapping[str, Any]
+_Shape = tuple[str | None, ...]
 
 
 def broken_rules(document: _Object) -> Iterator[tuple[str, str]]:
@@ -58,17 +59,21 @@ def _doubles(path: str, items: list[tuple[int, _Object]], key: str, kind: str) -
 
 
 def _endpoint_rules(path: str, endpoints: list[tuple[int, _Object]]) -> Iterator[tuple[str, str]]:
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, _Shape], str] = {}
     for index, endpoint in endpoints:
         yield from ((f"{path}.{index}.{place}", message) for place, message in cache_rule(endpoint))
         method, route = endpoint.get("method"), endpoint.get("path")
         if not isinstance(method, str) or not isinstance(route, str):
             continue
-        # /contacts/:id and /contacts/:name are one route: both match the same calls.
-        shape = (method, re.sub(r"(?<=/):[^/]+", ":", route))
+        shape = (method, _shape(route))
         if shape in seen:
             yield f"{path}.{index}", f"endpoint {method} {route} is already there as {seen[shape]}"
         seen.setdefault(shape, f"{method} {route}")
+
+
+def _shape(route: str) -> _Shape:
+    """What a path matches: /contacts/:id and /contacts/:name are one, and so are /contacts and /%63ontacts."""
+    return tuple(None if segment.startswith(":") else unquote(segment) for segment in route.split("/"))
 
 
 def _dependency_rules(dependencies: list[tuple[int, _Object]]) -> Iterator[tuple[str, str]]:
@@ -77,7 +82,12 @@ def _dependency_rules(dependencies: list[tuple[int, _Object]]) -> Iterator[tuple
         target, service = dependency.get("pluginId"), dependency.get("serviceName")
         if not isinstance(target, str) or not isinstance(service, str | None):
             continue
-        if service is not None and "." in service and owner_of(service) != target:
+        if target in RESERVED_PLUGINS:
+            yield (
+                f"api.dependencies.{index}.pluginId",
+                f"'{target}' is part of the bus: its services can be called without a dependency, so leave this out",
+            )
+        elif service is not None and "." in service and owner_of(service) != target:
             yield (
                 f"api.dependencies.{index}.serviceName",
                 f"service '{service}' belongs to '{owner_of(service)}', not to '{target}'",

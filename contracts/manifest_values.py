@@ -53,12 +53,22 @@ def check_path(value: str) -> str:
     for segment in segments:
         if _STRAY_PERCENT.search(segment):
             raise ValueError(f"path '{shown}': '%' must be followed by two hexadecimal digits, '%25' is '%' itself")
+        if not _is_utf8(segment):
+            raise ValueError(f"path '{shown}' is not UTF-8 when decoded")
         if unquote(segment) in {".", ".."}:
             raise ValueError(f"path '{shown}' has a dot segment")
         if not _PARAM.match(segment) and (segment.startswith(":") or not _LITERAL.match(segment)):
             part = printable(segment, LONGEST_SHOWN)
             raise ValueError(f"path '{shown}': segment '{part}' is neither a literal nor a ':param'")
     return value
+
+
+def _is_utf8(segment: str) -> bool:
+    try:
+        unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def check_base_url(value: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from contracts.errors import EndpointNotFoundError, InvalidRequestError
 from plugin_runtime.marks import EndpointMark
@@ -16,22 +16,26 @@ class Match:
     params: dict[str, str]
 
 
+_Segment = tuple[bool, str]
+"""Whether it is a parameter, and its name, or the literal as a call's decoded path has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     mark: EndpointMark
-    segments: tuple[str, ...]
+    segments: tuple[_Segment, ...]
 
     @property
     def rank(self) -> tuple[bool, ...]:
         """Literals sort before parameters, segment by segment."""
-        return tuple(segment.startswith(":") for segment in self.segments)
+        return tuple(is_param for is_param, _ in self.segments)
 
     def match(self, segments: list[str]) -> dict[str, str] | None:
         params: dict[str, str] = {}
-        for pattern, segment in zip(self.segments, segments, strict=True):
-            if pattern.startswith(":") and segment:
-                params[pattern[1:]] = segment
-            elif pattern != segment:
+        for (is_param, name), segment in zip(self.segments, segments, strict=True):
+            if is_param and segment:
+                params[name] = segment
+            elif is_param or name != segment:
                 return None
         return params
 
@@ -44,7 +48,7 @@ class Router:
         self._routes: dict[tuple[str, int], list[_Route]] = {}
         self._available: list[str] = []
         for mark in marks:
-            segments = tuple(_split(mark.path))
+            segments = tuple(_segment(part) for part in _split(mark.path))
             self._routes.setdefault((mark.method, len(segments)), []).append(_Route(mark, segments))
             self._available.append(f"{mark.method} {mark.path}")
         for routes in self._routes.values():
@@ -67,6 +71,10 @@ class Router:
             f"Endpoint {method} {path} not found in {self._service}; it has {', '.join(self._available)}",
             available=list(self._available),
         )
+
+
+def _segment(part: str) -> _Segment:
+    return (True, part[1:]) if part.startswith(":") else (False, unquote(part))
 
 
 def _split(path: str) -> list[str]:

@@ -154,7 +154,29 @@ BROKEN: list[tuple[str, str, Json]] = [
         "GET /c/:name is already there as GET /c/:id",
         with_service(endpoints=[endpoint_json(path="/c/:id"), endpoint_json(path="/c/:name")]),
     ),
+    *[
+        (
+            "api.services.0.endpoints.1",
+            f"GET {path} is already there as GET /contacts",
+            with_service(endpoints=[endpoint_json(path="/contacts"), endpoint_json(path=path)]),
+        )
+        for path in ("/%63ontacts", "/contact%73")
+    ],
+    (
+        "api.services.0.endpoints.1",
+        "is already there as GET /a%2fb",
+        with_service(endpoints=[endpoint_json(path="/a%2fb"), endpoint_json(path="/a%2Fb")]),
+    ),
+    *[
+        (f"{ENDPOINT}.path", "two hexadecimal digits", with_endpoint(path=path))
+        for path in ("/%zz", "/a%", "/%4", "/%")
+    ],
+    (f"{ENDPOINT}.path", "is not UTF-8 when decoded", with_endpoint(path="/%ff")),
     # Dependencies
+    *[
+        ("api.dependencies.0.pluginId", "is part of the bus", with_dependency(pluginId=id_, serviceName=service))
+        for id_, service in (("plugin-system", "system.data"), ("plugin-broker", None), ("plugin-plexica", None))
+    ],
     ("api.dependencies.0.pluginId", "is required", manifest_json(api={"dependencies": [{"version": "*"}]})),
     ("api.dependencies.0.pluginId", "must be text, found an array", with_dependency(pluginId=["plugin-a"])),
     (
@@ -325,6 +347,8 @@ VALID: list[Json] = [
         for url in ("https://[::1]:65535/a", "http://a:1?b#c", "HTTP://u:p@w.example", "http://a:", "https://a/%20")
     ],
     with_endpoint(path="/a%2Fb/%63"),
+    with_service(endpoints=[endpoint_json(path="/%3Aid"), endpoint_json(path="/:id"), endpoint_json(path="/id")]),
+    with_service(endpoints=[endpoint_json(path="/a%2Fb"), endpoint_json(path="/a/b")]),
     {"id": "plugin-crm", "name": "CRM", "version": "1.0.0"},
     with_endpoint(path="/"),
     with_endpoint(path="/contacts/:id/notes/:note_id"),

@@ -27,10 +27,11 @@ SPANS_PLACES = (
     "belongs to",
     "cannot depend on itself",
     "names a parameter twice",
+    "is part of the bus",
 )
 """Rules that compare places of the document, which a schema cannot say."""
 
-OUTSIDE_JSON = ("finite",)
+OUTSIDE_JSON = ("finite", "UTF-8 when decoded")
 
 
 def flaws(document: object) -> list[str]:

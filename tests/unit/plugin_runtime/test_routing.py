@@ -69,3 +69,11 @@ def test_a_path_that_tricks_is_an_invalid_request(path: str) -> None:
 def test_the_root_has_no_segments() -> None:
     assert decode_path("/") == []
     assert router(("GET", "/")).match("GET", "/").params == {}
+
+
+def test_a_literal_is_what_it_says_when_decoded() -> None:
+    found = router(("GET", "/%63ontacts"), ("GET", "/%3Aid"), ("GET", "/:name"))
+
+    assert found.match("GET", "/contacts").mark.path == "/%63ontacts"
+    assert found.match("GET", "/%3aid").mark.path == "/%3Aid"
+    assert found.match("GET", "/id").params == {"name": "id"}
