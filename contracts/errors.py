@@ -369,5 +369,11 @@ def error_from_wire(code: str, message: str, details: Mapping[str, Any], status:
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest known word, or an empty string."""
+    near = nearest(found, known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def nearest(found: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, or None if none is."""
     near = difflib.get_close_matches(found, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return near[0] if near else None

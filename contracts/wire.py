@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from contracts.errors import InvalidRequestError, did_you_mean
+from contracts.errors import InvalidRequestError, did_you_mean, nearest
 from contracts.limits import DEEPEST_BODY, MOST_PROBLEMS, is_deeper
 from contracts.names import (
     check_event_key,
@@ -162,7 +162,7 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return "unknown key" + did_you_mean(str(found["loc"][-1]), _keys_at(model, found["loc"][:-1]))
     if kind == "missing":
-        return _PLAIN[kind]
+        return _PLAIN[kind] + _meant_for(found, _model_at(model, found["loc"][:-1]))
     if kind == "value_error":
         return str(found["ctx"]["error"])
     limits = _LIMITS.get(kind)
@@ -172,13 +172,28 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
     return f"{text}, found {describe(found['input'])}"
 
 
+def _meant_for(missing: Any, model: type[BaseModel]) -> str:
+    """The key that was probably meant for a missing one; where unknown keys are errors, those say it themselves."""
+    if model.model_config.get("extra") != "allow" or not isinstance(missing["input"], dict):
+        return ""
+    known = {key for key, _ in _fields(model)}
+    unknown = [str(key) for key in missing["input"] if key not in known]
+    near = nearest(str(missing["loc"][-1]), unknown)
+    return f"; was '{printable(near, LONGEST_QUOTE)}' meant for it?" if near else ""
+
+
 def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys known at a place in the document, found by walking down the models."""
+    """The keys known at a place in the document."""
+    return [key for key, _ in _fields(_model_at(model, place))]
+
+
+def _model_at(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model of a place in the document, found by walking down."""
     for part in place:
         if isinstance(part, str):
             annotation = next((info.annotation for key, info in _fields(model) if key == part), None)
             model = next(_models_in(annotation), model)
-    return [key for key, _ in _fields(model)]
+    return model
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

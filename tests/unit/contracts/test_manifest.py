@@ -66,6 +66,8 @@ BROKEN: list[tuple[str, str, Json]] = [
     ("version", "is not semver", manifest_json(version="01.0.0")),
     ("version", "is too long", manifest_json(version="1.0.0-" + "a" * 35)),
     ("api", "must be an object, found null", manifest_json() | {"api": None}),
+    ("version", "is required; was 'vesion' meant for it?", without(manifest_json(), "version") | {"vesion": "1.0.0"}),
+    ("name", "is required; was 'Name' meant for it?", without(manifest_json(), "name") | {"Name": "a"}),
     # Texts
     *[("name", "has control characters", manifest_json(name=text)) for text in ("a\x1b[2K", "a\nb", "\0a", "a\x9bb")],
     *[
