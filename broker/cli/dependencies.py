@@ -38,7 +38,7 @@ async def resolve(operator: Operator, plugin: PluginArgument) -> None:
     Exit status 1 if they are not.
     """
     found = await operator.dependencies.resolve(plugin)
-    operator.out.result(found, "\n".join(_resolution_lines(found)))
+    operator.out.result(found, _resolution_lines(found))
     if not found.valid:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -10,10 +9,10 @@ import typer
 from broker.cli.command import Operator, asking_in_tenant
 from broker.cli.gathering import dependency_graph
 from broker.cli.options import Output, SomePlugin
+from broker.cli.output import write_file
 from broker.cli.tree import tree
 from broker.dependencies.drawing import DependencyGraph, dot, mermaid
 from broker.dependencies.svg import svg
-from contracts.errors import StartError
 
 Format = Literal["text", "mermaid", "dot", "svg"]
 DRAWN: Mapping[str, Callable[[DependencyGraph], str]] = {"mermaid": mermaid, "dot": dot, "svg": svg}
@@ -32,7 +31,7 @@ async def graph(
     """
     found = await dependency_graph(operator, plugin)
     if output is not None:
-        _write(output, _text(found, plugin, kind))
+        write_file(output, _text(found, plugin, kind))
     elif operator.out.as_json:
         operator.out.json_lines(asdict(found))
     elif kind != "text":
@@ -45,13 +44,6 @@ async def graph(
 def _text(found: DependencyGraph, plugin: str | None, kind: str) -> str:
     text = "\n".join(line.plain for line in tree(found, plugin)) if kind == "text" else DRAWN[kind](found)
     return text.rstrip("\n") + "\n"
-
-
-def _write(place: Path, text: str) -> None:
-    try:
-        place.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StartError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
 def add_to(app: typer.Typer) -> None:

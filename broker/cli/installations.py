@@ -50,7 +50,7 @@ async def upgrade(
         await show_what_if(operator, plugin, version)
         return
     done = await operator.dependencies.upgrade(plugin, version, force=force)
-    operator.out.result(done, "\n".join(_upgrade_lines(done)))
+    operator.out.result(done, _upgrade_lines(done))
 
 
 @asking_in_tenant

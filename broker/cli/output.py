@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import CodedError, InvalidManifestError, PlexicaError
+from contracts.errors import CodedError, InvalidManifestError, PlexicaError, StartError
+from contracts.text import printable
 from contracts.wire import WireModel
 
 STYLES = {
@@ -65,18 +67,19 @@ class Out:
         self.console = Console(highlight=False, soft_wrap=True)
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def result(self, value: object, shown: "Listing | Text | str") -> None:
-        """Print a command's answer: the value as JSON, or what people see."""
+    def result(self, value: object, shown: "Listing | Text | str | Sequence[str]") -> None:
+        """Print a command's answer: the value as JSON, or what people see: a listing, a line, or several."""
         if self.as_json:
             self.json_lines(value)
         elif isinstance(shown, Listing):
             self._listing(shown)
         else:
-            self.say(shown)
+            for line in [shown] if isinstance(shown, Text | str) else shown:
+                self.say(line)
 
     def say(self, text: Text | str) -> None:
-        """Print a line for people."""
-        self.console.print(text, markup=False)
+        """Print a line for people; it stays one line, whatever stands in it."""
+        self.console.print(harmless(text))
 
     def json_lines(self, value: object, *, indent: int | None = 2) -> None:
         """Print a JSON value."""
@@ -89,12 +92,12 @@ class Out:
         if self.as_json:
             sys.stderr.write(json.dumps(error_json(error), ensure_ascii=False) + "\n")
             return
-        line = Text.assemble((f"{code}: ", "bold red"), one_line(error))
+        line = harmless(Text.assemble((f"{code}: ", "bold red"), one_line(error)))
         self._errors.print(line.append(f" ({hint})", "dim") if hint else line)
 
     def note(self, text: Text | str) -> None:
         """Print a line for people that is no part of the answer, on standard error."""
-        self._errors.print(text, markup=False)
+        self._errors.print(harmless(text))
 
     def _listing(self, listing: Listing) -> None:
         if not listing.rows:
@@ -102,7 +105,7 @@ class Out:
         elif self.console.is_terminal:
             table = Table(*listing.columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
             for row in listing.rows:
-                table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+                table.add_row(*(Text(printable(cell), STYLES.get(cell, "")) for cell in row))
             self.console.print(table)
         else:
             sys.stdout.write(aligned(listing))
@@ -110,10 +113,32 @@ class Out:
 
 def aligned(listing: Listing) -> str:
     """Rows under their columns, as plain text that is never cut off."""
-    lines = [tuple(column.upper() for column in listing.columns), *listing.rows]
+    rows = [tuple(printable(cell) for cell in row) for row in listing.rows]
+    lines = [tuple(column.upper() for column in listing.columns), *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
     return "".join(f"{line.rstrip()}\n" for line in padded)
+
+
+def harmless(text: Text | str) -> Text:
+    """A line in which every unprintable character is escaped: texts of others command no terminal and forge no row."""
+    if isinstance(text, str):
+        return Text(printable(text))
+    if text.plain.isprintable():
+        return text
+    return Text().join(_escaped(text[place]) for place in range(len(text)))
+
+
+def _escaped(character: Text) -> Text:
+    return character if character.plain.isprintable() else Text(printable(character.plain), "reverse")
+
+
+def write_file(place: Path, text: str) -> None:
+    """Write an answer to the file that a command was given; `StartError` if that cannot be."""
+    try:
+        place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
 def counted(count: int, what: str) -> str:

@@ -9,7 +9,7 @@ import typer
 from broker.cli.checking import check_files
 from broker.cli.command import Operator, asking
 from broker.cli.options import AsJson, Output, PluginArgument, VersionOption
-from broker.cli.output import Listing, Out, counted
+from broker.cli.output import Listing, Out, counted, write_file
 from contracts.manifest import PluginManifest
 from contracts.manifest_schema import manifest_schema
 
@@ -33,7 +33,7 @@ def schema(output: Output = None) -> None:
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        write_file(output, text)
 
 
 @app.command(epilog="Example: plexica plugin register plugin.json")

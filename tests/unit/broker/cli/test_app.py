@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from broker.cli.app import app
+from broker.cli.app import app, main
 from broker.storage.lock import StoreLock
 from tests.factories import make_manifest
 
@@ -67,3 +67,16 @@ def test_a_teardown_leaves_the_store_of_a_running_broker_alone(tmp_path: Path) -
 
     assert result.exit_code == 1
     assert "is used by another broker (process " in str(result.exception or result.output)
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = tmp_path / "nowhere" / "schema.json"
+    monkeypatch.setattr("sys.argv", ["plexica", "plugin", "schema", "--output", str(place)])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"START: {place} cannot be written: No such file or directory\n"

@@ -4,6 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from broker.cli.output import Listing, Out, aligned, code_of, counted, error_json, plain
 from contracts.errors import (
@@ -87,3 +88,33 @@ def test_the_errors_of_a_manifest_are_listed_in_json() -> None:
 
 def test_things_are_counted() -> None:
     assert [counted(number, "service") for number in (0, 1, 2)] == ["0 services", "1 service", "2 services"]
+
+
+EVIL = "CRM\x1b[2K\x1b[1A\nplugin-crm  9.9.9  \x9b31m\u2028\u202eok\0"
+SHOWN = r"CRM\x1b[2K\x1b[1A\nplugin-crm  9.9.9  \x9b31m\u2028\u202eok\x00"
+
+
+def test_cells_of_others_forge_no_row_and_command_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    listing = Listing(("plugin", "name"), [("plugin-crm", EVIL)], "nothing")
+    on_terminal, stream = Out(as_json=False), io.StringIO()
+    on_terminal.console = Console(file=stream, force_terminal=True, width=200, color_system=None)
+
+    on_terminal.result(None, listing)
+    Out(as_json=False).result(None, listing)
+
+    assert capsys.readouterr().out.splitlines()[1:] == [f"plugin-crm  {SHOWN}"]
+    assert f"plugin-crm   {SHOWN}" in stream.getvalue()
+
+
+@pytest.mark.parametrize("line", [EVIL, Text(EVIL), Text.assemble(("a", "red"), EVIL)])
+def test_lines_of_others_stay_one_line(capsys: pytest.CaptureFixture[str], line: Text | str) -> None:
+    out = Out(as_json=False)
+    out.say(line)
+    out.note(line)
+    out.result(None, [EVIL, "last"])
+    out.error(TenantNotFoundError("Tenant '\x1b]0;x\x9c' not\nfound"))
+
+    printed, errors = capsys.readouterr()
+    assert [text.removeprefix("a") for text in printed.splitlines()] == [SHOWN, SHOWN, "last"]
+    assert errors.splitlines()[0].removeprefix("a") == SHOWN
+    assert r"TENANT_NOT_FOUND: Tenant '\x1b]0;x\x9c' not found (see" in errors
