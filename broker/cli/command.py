@@ -115,6 +115,7 @@ async def _run(
     **chosen: str | None,
 ) -> None:
     settings = RuntimeSettings.read(**chosen)
+    out.is_about(plugin=given.get("plugin"), tenant=settings.tenant if for_tenant else given.get("tenant"))
     async with connected(settings, timeout=timeout, connect=connect) as transport:
         operator = Operator(
             out=out,

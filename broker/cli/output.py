@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ STYLES = {
 """A cell that is one of these words gets its colour."""
 
 NEXT = {
-    "TENANT_NOT_FOUND": "see 'plexica tenant list', or make it: plexica tenant create TENANT",
+    "TENANT_NOT_FOUND": "see 'plexica tenant list', or make it: plexica tenant create {tenant}",
     "PLUGIN_NOT_FOUND": "see 'plexica plugin list', or make it known: plexica plugin register plugin.json",
-    "SERVICE_NOT_FOUND": "see 'plexica services list'",
+    "SERVICE_NOT_FOUND": "see 'plexica services list --tenant {tenant}'",
     "VERSION_MISMATCH": "name another range, or register that version",
-    "UNRESOLVABLE": "see 'plexica deps resolve PLUGIN', or override with --force",
-    "STILL_REQUIRED": "see 'plexica deps dependents PLUGIN', or override with --force",
+    "UNRESOLVABLE": "see 'plexica deps resolve {plugin} --tenant {tenant}', or override with --force",
+    "STILL_REQUIRED": "see 'plexica deps dependents {plugin}', or override with --force",
     "PERMISSION_DENIED": "ask whoever runs the broker",
     "SERVICE_UNAVAILABLE": "start one with 'plexica broker', or name another address with --url",
     "CALL_TIMEOUT": "look before you repeat it; wait longer with --timeout",
@@ -44,7 +44,13 @@ NEXT = {
     "INVALID_MANIFEST": "see 'plexica plugin check FILE'",
     "NAME_TAKEN": "see 'plexica plugin list'",
 }
-"""What to do about an error, by its code."""
+"""What to do about an error, by its code; in braces what the command was about."""
+
+STILL_INSTALLED = "see 'plexica installations --tenant {tenant}', or override with --force"
+"""The same where a tenant, not a plugin, is still required."""
+
+ABOUT = {"plugin": "PLUGIN", "tenant": "TENANT"}
+"""What stands for it where the command was about none."""
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -63,9 +69,14 @@ class Out:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._about = ABOUT
         # Made for each command, since tests and shells replace the streams.
         self.console = Console(highlight=False, soft_wrap=True)
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def is_about(self, **names: str | None) -> None:
+        """The plugin and the tenant of the command: what is told to do next then names them."""
+        self._about = ABOUT | {key: name for key, name in names.items() if name}
 
     def result(self, value: object, shown: "Listing | Text | str | Sequence[str]") -> None:
         """Print a command's answer: the value as JSON, or what people see: a listing, a line, or several."""
@@ -88,9 +99,9 @@ class Out:
 
     def error(self, error: PlexicaError) -> None:
         """Print an error on standard error: one line with its code, its message and what to do next, or JSON."""
-        code, hint = code_of(error), NEXT.get(code_of(error))
+        code, hint = code_of(error), next_step(error, self._about)
         if self.as_json:
-            sys.stderr.write(json.dumps(error_json(error), ensure_ascii=False) + "\n")
+            sys.stderr.write(json.dumps(error_json(error, self._about), ensure_ascii=False) + "\n")
             return
         line = harmless(Text.assemble((f"{code}: ", "bold red"), one_line(error)))
         self._errors.print(line.append(f" ({hint})", "dim") if hint else line)
@@ -169,10 +180,18 @@ def one_line(error: PlexicaError) -> str:
     return " ".join(str(error).split())
 
 
-def error_json(error: PlexicaError) -> dict[str, Any]:
+def next_step(error: PlexicaError, about: Mapping[str, str] = ABOUT) -> str | None:
+    """What to do about an error, if we know."""
+    code = code_of(error)
+    is_of_tenant = code == "STILL_REQUIRED" and about["plugin"] == ABOUT["plugin"]
+    hint = STILL_INSTALLED if is_of_tenant else NEXT.get(code)
+    return hint and hint.format_map(about)
+
+
+def error_json(error: PlexicaError, about: Mapping[str, str] = ABOUT) -> dict[str, Any]:
     """An error as programs read it."""
     details: Any = error.details if isinstance(error, CodedError) else {}
     if isinstance(error, InvalidManifestError):
         details = {"source": error.source, "errors": [{"path": path, "message": text} for path, text in error.errors]}
-    found = {"code": code_of(error), "message": str(error), "details": details, "next": NEXT.get(code_of(error))}
+    found = {"code": code_of(error), "message": str(error), "details": details, "next": next_step(error, about)}
     return {"error": found}

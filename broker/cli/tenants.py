@@ -13,10 +13,10 @@ app = typer.Typer(no_args_is_help=True, help="Tenants: create, list, remove.")
 
 @app.command(epilog="Example: plexica tenant create acme-corp")
 @asking
-async def create(operator: Operator, name: TenantName) -> None:
+async def create(operator: Operator, tenant: TenantName) -> None:
     """Create a tenant; one that is there already is no error."""
-    await operator.platform.create_tenant(name)
-    operator.out.result({"tenant": name}, f"tenant {name} is there")
+    await operator.platform.create_tenant(tenant)
+    operator.out.result({"tenant": tenant}, f"tenant {tenant} is there")
 
 
 @app.command("list", epilog="Example: plexica tenant list --json")
@@ -32,12 +32,12 @@ async def list_tenants(operator: Operator) -> None:
 @asking
 async def remove(
     operator: Operator,
-    name: TenantName,
+    tenant: TenantName,
     force: Annotated[bool, typer.Option("--force", help="Though plugins are installed; they go too.")] = False,
     yes: Yes = False,
 ) -> None:
     """Remove a tenant with its data; refused while plugins are installed there."""
     if not yes:
-        typer.confirm(f"Remove tenant {name} and all its data?", abort=True, err=True)
-    await operator.platform.remove_tenant(name, force=force)
-    operator.out.result({"tenant": name, "removed": True}, f"tenant {name} is removed")
+        typer.confirm(f"Remove tenant {tenant} and all its data?", abort=True, err=True)
+    await operator.platform.remove_tenant(tenant, force=force)
+    operator.out.result({"tenant": tenant, "removed": True}, f"tenant {tenant} is removed")

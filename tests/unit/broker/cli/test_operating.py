@@ -137,6 +137,7 @@ def test_what_would_break_is_refused_and_may_be_forced(plexica: Desk) -> None:
 
     assert refused.status == 1
     assert refused.err.startswith("UNRESOLVABLE: Missing dependency: plugin-crm (required by plugin-analytics) (see ")
+    assert "'plexica deps resolve plugin-analytics --tenant acme-corp', or override" in refused.err
     assert forced.status == 0
 
 
@@ -148,6 +149,7 @@ def test_a_required_plugin_stays_unless_forced(plexica: Desk) -> None:
 
     assert refused.status == 1
     assert error_of(refused)["code"] == "STILL_REQUIRED"
+    assert error_of(refused)["next"].startswith("see 'plexica deps dependents plugin-crm', or")
     assert [item["pluginId"] for item in error_of(refused)["details"]["blockedBy"]] == ["plugin-analytics"]
     assert forced.status == 0
 
@@ -219,7 +221,7 @@ def test_an_unknown_tenant_is_one_line_that_says_what_to_do(plexica: Desk) -> No
     assert refused.out == ""
     assert refused.err == (
         "TENANT_NOT_FOUND: Tenant 'nobody' not found "
-        "(see 'plexica tenant list', or make it: plexica tenant create TENANT)\n"
+        "(see 'plexica tenant list', or make it: plexica tenant create nobody)\n"
     )
 
 

@@ -77,7 +77,7 @@ def test_an_error_as_json_carries_its_details_and_what_to_do() -> None:
     found = error_json(StillRequiredError("no", blockedBy=[{"pluginId": "plugin-b"}]))["error"]
 
     assert found["details"] == {"blockedBy": [{"pluginId": "plugin-b"}]}
-    assert "plexica deps dependents" in found["next"]
+    assert found["next"] == "see 'plexica installations --tenant TENANT', or override with --force"
 
 
 def test_the_errors_of_a_manifest_are_listed_in_json() -> None:
