@@ -1,11 +1,24 @@
-"""Who stands in the way of an uninstallation. Pure."""
+"""What an uninstallation takes, and who stands in its way. Pure."""
 
 from collections.abc import Collection, Sequence
 
 from broker.dependencies.resolver import PluginFacts, judge
-from contracts.dependencies import Blocker
-from contracts.errors import StillRequiredError
+from contracts.dependencies import Blocker, Installation, UninstallRequest
+from contracts.errors import InvalidRequestError, StillRequiredError
 from contracts.manifest import Dependency
+from contracts.versions import satisfies
+
+
+def chosen(there: Sequence[Installation], request: UninstallRequest) -> tuple[Installation, ...]:
+    """The versions that a request takes; `InvalidRequestError` if data shall go from under those that stay."""
+    range_ = request.version
+    taken = tuple(item for item in there if range_ is None or satisfies(item.version, range_))
+    left = ", ".join(item.version for item in there if item not in taken)
+    if request.remove_data and left:
+        raise InvalidRequestError(
+            f"removeData: the data of {request.plugin_id} belongs to all its versions, and {left} would stay"
+        )
+    return taken
 
 
 def blockers(there: Sequence[PluginFacts], plugin_id: str, gone: Collection[str]) -> tuple[Blocker, ...]:

@@ -58,19 +58,19 @@ def _mount_changes(plugin: Plugin, lifecycle: Lifecycle, administration: Adminis
     async def install(call: Call) -> Installation:
         tenant, request = tenant_of(call.tenant.id), InstallRequest.parse(call.body)
         administration.require(call.caller, f"install {request.plugin_id} in tenant {tenant}")
-        return await lifecycle.install(tenant, request)
+        return await lifecycle.install(tenant, request, caller=call.caller)
 
     @service.put("/upgrade")
     async def upgrade(call: Call) -> Upgrade:
         tenant, request = tenant_of(call.tenant.id), UpgradeRequest.parse(call.body)
         administration.require(call.caller, f"upgrade {request.plugin_id} in tenant {tenant}")
-        return await lifecycle.upgrade(tenant, request)
+        return await lifecycle.upgrade(tenant, request, caller=call.caller)
 
     @service.post("/uninstall")
     async def uninstall(call: Call) -> InstallationList:
         tenant, request = tenant_of(call.tenant.id), UninstallRequest.parse(call.body)
         administration.require(call.caller, f"uninstall {request.plugin_id} from tenant {tenant}")
-        return await lifecycle.uninstall(tenant, request)
+        return await lifecycle.uninstall(tenant, request, caller=call.caller)
 
 
 def _mount_questions(plugin: Plugin, lifecycle: Lifecycle, administration: Administration) -> None:

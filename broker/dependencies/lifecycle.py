@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from broker.dependencies import store
-from broker.dependencies.blockers import blockers, refuse_required
+from broker.dependencies import overrides, store
+from broker.dependencies.blockers import blockers, chosen, refuse_required
 from broker.dependencies.causes import Node
 from broker.dependencies.impact import Known, Outlook, look_ahead
 from broker.dependencies.installations import Installations, node_of, resolve_in
@@ -26,12 +26,12 @@ from contracts.dependencies import (
     WhatIf,
 )
 from contracts.errors import (
-    InvalidRequestError,
     PluginNotFoundError,
     UnresolvableError,
     VersionMismatchError,
 )
-from contracts.versions import highest, satisfies
+from contracts.names import SYSTEM_PLUGIN
+from contracts.versions import highest
 
 RemoveData = Callable[[Transaction, str, str], Awaitable[None]]
 """Removes a plugin's shared data from a tenant: transaction, tenant, plugin id."""
@@ -45,6 +45,8 @@ def refuse_unresolved(resolution: Resolution) -> None:
 
 class Lifecycle:
     """What a deployer does with plugins in tenants. Each change is one transaction: all of it or nothing.
+
+    A change has a ``caller``, who is remembered where it was made by force.
 
     Args:
         remove_data: What an uninstall with ``remove_data`` runs within its transaction.
@@ -65,7 +67,7 @@ class Lifecycle:
         self._installations = installations
         self._remove_data = remove_data
 
-    async def install(self, tenant: str, request: InstallRequest) -> Installation:
+    async def install(self, tenant: str, request: InstallRequest, *, caller: str = SYSTEM_PLUGIN) -> Installation:
         """Install the highest known version in the range: beside other majors, in place of its own. Idempotent.
 
         A version that is there already is granted what it asks for now.
@@ -86,12 +88,12 @@ class Lifecycle:
             there = await store.installations_of(transaction, request.plugin_id, tenant)
             found = next((item for item in there if item.version == version and not item.superseded), None)
             if found is None:
-                found, _, _ = await self._put(transaction, tenant, request, version, alone=False)
+                found, _, _ = await self._put(transaction, tenant, request, version, caller=caller)
             else:
                 await self._installations.grant(transaction, found)
         return found
 
-    async def upgrade(self, tenant: str, request: UpgradeRequest) -> Upgrade:
+    async def upgrade(self, tenant: str, request: UpgradeRequest, *, caller: str = SYSTEM_PLUGIN) -> Upgrade:
         """Move an installed plugin to the highest known version in the range, or back to a lower one. Idempotent.
 
         It supersedes every other version of the plugin in the tenant; those linger until nobody needs them. A version
@@ -115,7 +117,7 @@ class Lifecycle:
                 installation = current[0]
                 await self._installations.grant(transaction, installation)
             else:
-                installation, replaced, outlook = await self._put(transaction, tenant, request, version, alone=True)
+                installation, replaced, outlook = await self._put(transaction, tenant, request, version, caller=caller)
                 broken = tuple(cause.message for cause in outlook.broken)
             left = await store.installations_of(transaction, request.plugin_id, tenant)
         lingering = tuple(item.version for item in left if item.superseded)
@@ -128,8 +130,10 @@ class Lifecycle:
         request: InstallRequest | UpgradeRequest,
         version: str,
         *,
-        alone: bool,
+        caller: str,
     ) -> tuple[Installation, tuple[str, ...], Outlook]:
+        operation: overrides.Operation = "install" if isinstance(request, InstallRequest) else "upgrade"
+        alone = operation == "upgrade"
         known = await store.known_facts(transaction)
         there = await store.installations(transaction, tenant)
         outlook = _look_ahead((request.plugin_id, version), known, there, alone=alone)
@@ -139,12 +143,16 @@ class Lifecycle:
             tenant=tenant, plugin_id=request.plugin_id, version=version, overridden=outlook.resolution.errors
         )
         replaced = await self._installations.put(transaction, installation, alone=alone)
+        reasons = installation.overridden
+        await overrides.record(transaction, operation, [installation], caller=caller, reasons=reasons)
         # Before the requirements are judged anew: what lingers meets them as long as it does.
         await self._installations.settle(transaction, [tenant])
         await self._installations.reassess(transaction, [tenant], [request.plugin_id], known=known)
         return installation, replaced or (), outlook
 
-    async def uninstall(self, tenant: str, request: UninstallRequest) -> InstallationList:
+    async def uninstall(
+        self, tenant: str, request: UninstallRequest, *, caller: str = SYSTEM_PLUGIN
+    ) -> InstallationList:
         """Take a plugin's versions in the range out of a tenant, all without one, and return them: perhaps none.
 
         Raises:
@@ -160,11 +168,13 @@ class Lifecycle:
             await self._tenants.require(transaction, tenant)
             await plugins.versions(transaction, plugin_id)
             there = await store.installations_of(transaction, plugin_id, tenant)
-            gone = _chosen(there, request)
+            gone = chosen(there, request)
             blocked = await _blockers(transaction, tenant, plugin_id, {item.version for item in gone})
             if not request.force:
                 refuse_required(plugin_id if request.version is None else f"{plugin_id}@{request.version}", blocked)
-            await self.take_all(transaction, gone, overridden=[f"required by {item.plugin_id}" for item in blocked])
+            reasons = [f"required by {item.plugin_id}" for item in blocked]
+            await self.take_all(transaction, gone, overridden=reasons)
+            await overrides.record(transaction, "uninstall", gone, caller=caller, reasons=reasons)
             if request.remove_data and self._remove_data is not None:
                 await self._remove_data(transaction, tenant, plugin_id)
         await self._changes.clear(plugin_id)
@@ -253,17 +263,6 @@ async def choose_version(source: Source, plugin_id: str, range_: str) -> str:
             f"Plugin {plugin_id} has no version in {range_}: known are {', '.join(known)}", versions=known
         )
     return version
-
-
-def _chosen(there: Sequence[Installation], request: UninstallRequest) -> tuple[Installation, ...]:
-    range_ = request.version
-    chosen = tuple(item for item in there if range_ is None or satisfies(item.version, range_))
-    left = ", ".join(item.version for item in there if item not in chosen)
-    if request.remove_data and left:
-        raise InvalidRequestError(
-            f"removeData: the data of {request.plugin_id} belongs to all its versions, and {left} would stay"
-        )
-    return chosen
 
 
 def _look_ahead(node: Node, known: Known, there: Sequence[Installation], *, alone: bool) -> Outlook:

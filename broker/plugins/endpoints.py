@@ -30,7 +30,8 @@ def mount(plugin: Plugin, manifests: Manifests, removal: Removal, administration
     async def remove_plugin(call: Call, plugin: str) -> RemovedPlugin:
         plugin_id = _plugin(plugin)
         administration.require(call.caller, f"remove {plugin_id}")
-        return await removal.remove(plugin_id, version=_version(call.query), force=flag(call.query, "force"))
+        version, force = _version(call.query), flag(call.query, "force")
+        return await removal.remove(plugin_id, version=version, force=force, caller=call.caller)
 
     @service.get("/manifests/:plugin")
     async def manifest(call: Call, plugin: str) -> PluginManifest:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from broker.dependencies import overrides
 from broker.dependencies import store as dependencies
 from broker.dependencies.lifecycle import Lifecycle
 from broker.dependencies.resolver import major
@@ -16,6 +17,7 @@ from broker.registry.store import Instance
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import Blocker, Installation, RemovedPlugin
 from contracts.errors import PluginNotFoundError, StillRequiredError
+from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 
 _log = structlog.get_logger()
@@ -29,7 +31,9 @@ class Removal:
         self._lifecycle = lifecycle
         self._topology = topology
 
-    async def remove(self, plugin_id: str, *, version: str | None = None, force: bool = False) -> RemovedPlugin:
+    async def remove(
+        self, plugin_id: str, *, version: str | None = None, force: bool = False, caller: str = SYSTEM_PLUGIN
+    ) -> RemovedPlugin:
         """Forget a plugin, or one version of it, with everything it left: queues and dead letters too. One transaction.
 
         An instance that runs is in the way even with ``force``: with its next heartbeat it would register again, and
@@ -40,6 +44,7 @@ class Removal:
             plugin_id: The plugin.
             version: That version only; all of them when None.
             force: Uninstall it everywhere first, even from under plugins that require it.
+            caller: Who is remembered to have used force.
 
         Raises:
             PluginNotFoundError: Nobody knows the plugin, or not at that version.
@@ -56,7 +61,9 @@ class Removal:
             ]
             blockers = [_running(item) for item in instances if item.state != "UNAVAILABLE"]
             _refuse(plugin_id, blockers if force else [*map(_installed, installed), *blockers])
-            await self._lifecycle.take_all(transaction, installed, overridden=["the plugin was removed by force"])
+            reasons = ["the plugin was removed by force"]
+            await self._lifecycle.take_all(transaction, installed, overridden=reasons)
+            await overrides.record(transaction, "remove", installed, caller=caller, reasons=reasons)
             await self._forget(transaction, plugin_id, versions, instances)
         await self._changes.clear(plugin_id)
         _log.info("plugin.removed", plugin=plugin_id, versions=versions, uninstalled=len(installed), force=force)

@@ -1,6 +1,8 @@
 """Tenants, plugins and installations from the command line: what is printed, and the exit status."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -152,6 +154,8 @@ def test_a_required_plugin_stays_unless_forced(plexica: Desk) -> None:
     assert error_of(refused)["next"].startswith("see 'plexica deps dependents plugin-crm', or")
     assert [item["pluginId"] for item in error_of(refused)["details"]["blockedBy"]] == ["plugin-analytics"]
     assert forced.status == 0
+    with closing(sqlite3.connect(plexica.folder / "broker.db")) as store:
+        assert store.execute("SELECT operation, caller FROM overrides").fetchall() == [("uninstall", "plugin-plexica")]
 
 
 def test_an_upgrade_says_what_it_replaced(plexica: Desk) -> None:
