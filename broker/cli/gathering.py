@@ -1,25 +1,21 @@
 """What ``plexica deps graph`` draws: asked of the broker, and judged as the resolver judges it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from broker.cli.command import Operator
-from broker.dependencies.drawing import DependencyGraph, GraphEdge, GraphNode
-from broker.dependencies.resolver import PluginFacts, judge
-from contracts.dependencies import DependencyEdge
-from contracts.versions import ordered
+from broker.dependencies.drawing import DependencyGraph, Versions, dependency_graph
+from broker.dependencies.resolver import PluginFacts
 
 AT_ONCE = 8
 """How many questions are under way at one time."""
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
-Versions = Mapping[str, Sequence[str]]
-"""Plugin id -> its versions."""
 
 
-async def dependency_graph(operator: Operator, plugin: str | None) -> DependencyGraph:
+async def gathered(operator: Operator, plugin: str | None) -> DependencyGraph:
     """The dependencies of everything the broker knows, or of one plugin all the way, as they are in a tenant.
 
     Raises:
@@ -35,56 +31,7 @@ async def dependency_graph(operator: Operator, plugin: str | None) -> Dependency
         edges = await operator.dependencies.dependencies(plugin, recursive=True)
     facts = await _facts(operator, installed, {edge.dependency.plugin_id for edge in edges})
     shown = known if plugin is None else [plugin]
-    return assembled(edges, shown=shown, known=known, installed=installed, facts=facts)
-
-
-def assembled(
-    edges: Iterable[DependencyEdge],
-    *,
-    shown: Iterable[str],
-    known: Versions,
-    installed: Versions,
-    facts: Sequence[PluginFacts],
-) -> DependencyGraph:
-    """The graph of these edges.
-
-    Args:
-        edges: Who asks for what.
-        shown: Plugins that are drawn though no edge touches them.
-        known: What the broker knows.
-        installed: What is installed in the tenant.
-        facts: What is installed of the targets.
-    """
-    by_plugin: dict[str, list[PluginFacts]] = {}
-    for item in facts:
-        by_plugin.setdefault(item.id, []).append(item)
-    drawn = sorted({_edge(edge, by_plugin) for edge in edges}, key=_place)
-    ids = sorted({*shown, *(edge.asker for edge in drawn), *(edge.target for edge in drawn)})
-    return DependencyGraph(nodes=tuple(_node(id_, known, installed) for id_ in ids), edges=tuple(drawn))
-
-
-def _edge(edge: DependencyEdge, installed: Mapping[str, Sequence[PluginFacts]]) -> GraphEdge:
-    need = edge.dependency
-    return GraphEdge(
-        asker=edge.plugin_id,
-        target=need.plugin_id,
-        service=need.service_name,
-        range=need.version,
-        required=need.required,
-        problem=judge(need, edge.plugin_id, installed.get(need.plugin_id, ())).problem,
-    )
-
-
-def _node(plugin: str, known: Versions, installed: Versions) -> GraphNode:
-    if plugin in installed:
-        return GraphNode(id=plugin, versions=tuple(ordered(installed[plugin])), state="installed")
-    if plugin in known:
-        return GraphNode(id=plugin, versions=tuple(ordered(known[plugin])), state="known")
-    return GraphNode(id=plugin, versions=(), state="missing")
-
-
-def _place(edge: GraphEdge) -> tuple[str, str, str, str]:
-    return edge.asker, edge.target, edge.service or "", edge.range
+    return dependency_graph(edges, shown=shown, known=known, installed=installed, facts=facts)
 
 
 def _versions(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from broker.cli.command import Operator, asking_in_tenant
-from broker.cli.gathering import dependency_graph
+from broker.cli.gathering import gathered
 from broker.cli.options import Output, SomePlugin
 from broker.cli.output import write_file
 from broker.cli.tree import tree
@@ -29,7 +29,7 @@ async def graph(
 
     Everything the broker knows, or what PLUGIN needs, all the way.
     """
-    found = await dependency_graph(operator, plugin)
+    found = await gathered(operator, plugin)
     if output is not None:
         write_file(output, _text(found, plugin, kind))
     elif operator.out.as_json:

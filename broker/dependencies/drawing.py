@@ -3,17 +3,20 @@
 The same graph gives the same text: nodes by id, edges by asker, target, service and range, each once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from broker.dependencies.resolver import PluginFacts, judge
-from contracts.dependencies import DependencyEdge, Installation, Resolution
+from contracts.dependencies import DependencyEdge
 from contracts.versions import ordered
 
 State = Literal["installed", "known", "missing"]
 
 RED = "#cf222e"
+Versions = Mapping[str, Sequence[str]]
+"""Plugin id -> its versions."""
+
 MOST_VERSIONS = 4
 """How many versions a node shows: the highest."""
 
@@ -78,67 +81,50 @@ class DependencyGraph:
 def dependency_graph(
     edges: Iterable[DependencyEdge],
     *,
-    installed: Iterable[Installation] | None = None,
-    known: Iterable[tuple[str, str]] = (),
-    resolution: Resolution | None = None,
+    shown: Iterable[str],
+    known: Versions,
+    installed: Versions,
+    facts: Sequence[PluginFacts],
 ) -> DependencyGraph:
-    """Put together what the broker answers.
+    """The graph of these edges, judged as the resolver judges.
 
     Args:
-        edges: Who asks for whom.
-        installed: What is installed in the tenant; None to hold everything against what is known.
-        known: Id and version of every plugin the broker knows.
-        resolution: Its causes say what is wrong with services, of which the graph does not know the versions.
+        edges: Who asks for what.
+        shown: Plugins that are drawn though no edge touches them.
+        known: What the broker knows.
+        installed: What is installed in the tenant.
+        facts: What is installed of the targets.
     """
-    asked = list(edges)
-    on_shelf = _versions([*known, *((edge.plugin_id, edge.version) for edge in asked)])
-    there = on_shelf if installed is None else _versions((item.plugin_id, item.version) for item in installed)
-    told = _told(resolution)
-    drawn = {_drawn(edge, there, told) for edge in asked}
-    names = {edge.plugin_id for edge in asked} | {edge.dependency.plugin_id for edge in asked} | there.keys()
-    return DependencyGraph(
-        nodes=tuple(_node(name, there, on_shelf) for name in sorted(names)),
-        edges=tuple(sorted(drawn, key=_rank)),
+    by_plugin: dict[str, list[PluginFacts]] = {}
+    for item in facts:
+        by_plugin.setdefault(item.id, []).append(item)
+    drawn = sorted({_edge(edge, by_plugin) for edge in edges}, key=_place)
+    ids = sorted({*shown, *(edge.asker for edge in drawn), *(edge.target for edge in drawn)})
+    return DependencyGraph(nodes=tuple(_node(id_, known, installed) for id_ in ids), edges=tuple(drawn))
+
+
+def _edge(edge: DependencyEdge, installed: Mapping[str, Sequence[PluginFacts]]) -> GraphEdge:
+    need = edge.dependency
+    return GraphEdge(
+        asker=edge.plugin_id,
+        target=need.plugin_id,
+        service=need.service_name,
+        range=need.version,
+        required=need.required,
+        problem=judge(need, edge.plugin_id, installed.get(need.plugin_id, ())).problem,
     )
 
 
-def _versions(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
-    for name, version in pairs:
-        found.setdefault(name, set()).add(version)
-    return {name: ordered(versions) for name, versions in found.items()}
+def _node(plugin: str, known: Versions, installed: Versions) -> GraphNode:
+    if plugin in installed:
+        return GraphNode(id=plugin, versions=tuple(ordered(installed[plugin])), state="installed")
+    if plugin in known:
+        return GraphNode(id=plugin, versions=tuple(ordered(known[plugin])), state="known")
+    return GraphNode(id=plugin, versions=(), state="missing")
 
 
-def _told(resolution: Resolution | None) -> dict[tuple[str, str, str | None, str], str]:
-    causes = [cause for cause in resolution.causes if cause.exists] if resolution else []
-    return {
-        (step.plugin_id, step.target, step.service_name, step.range): cause.message
-        for cause in causes
-        for step in cause.steps[-1:]
-    }
-
-
-def _drawn(
-    edge: DependencyEdge, there: dict[str, list[str]], told: dict[tuple[str, str, str | None, str], str]
-) -> GraphEdge:
-    asked = edge.dependency
-    facts = [PluginFacts(id=asked.plugin_id, version=version) for version in there.get(asked.plugin_id, ())]
-    problem = told.get((edge.plugin_id, asked.plugin_id, asked.service_name, asked.version))
-    if problem is None and (asked.service_name is None or not facts):
-        problem = judge(asked, edge.plugin_id, facts).problem
-    return GraphEdge(edge.plugin_id, asked.plugin_id, asked.service_name, asked.version, asked.required, problem)
-
-
-def _node(name: str, there: dict[str, list[str]], on_shelf: dict[str, list[str]]) -> GraphNode:
-    if name in there:
-        return GraphNode(name, tuple(there[name]), "installed")
-    if name in on_shelf:
-        return GraphNode(name, tuple(on_shelf[name]), "known")
-    return GraphNode(name, (), "missing")
-
-
-def _rank(edge: GraphEdge) -> tuple[str, str, str, str, bool, str]:
-    return edge.asker, edge.target, edge.service or "", edge.range, not edge.required, edge.problem or ""
+def _place(edge: GraphEdge) -> tuple[str, str, str, str]:
+    return edge.asker, edge.target, edge.service or "", edge.range
 
 
 def mermaid(graph: DependencyGraph) -> str:

@@ -3,6 +3,7 @@
 import random
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from broker.dependencies.drawing import RED, DependencyGraph, GraphEdge, GraphNode, dependency_graph, dot, mermaid
 from broker.dependencies.layout import Box, arranged
-from broker.dependencies.resolver import PluginFacts, resolve
+from broker.dependencies.resolver import PluginFacts
 from broker.dependencies.svg import svg
-from contracts.dependencies import DependencyEdge, Installation
+from contracts.dependencies import DependencyEdge
 from contracts.manifest import Dependency
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -30,8 +31,19 @@ def edge(
     return DependencyEdge(plugin_id=f"plugin-{name}", version="1.0.0", dependency=asked)
 
 
-def at(name: str, version: str = "1.0.0") -> Installation:
-    return Installation(tenant="acme", plugin_id=f"plugin-{name}", version=version)
+def at(name: str, version: str = "1.0.0", **services: str) -> PluginFacts:
+    return PluginFacts(
+        id=f"plugin-{name}", version=version, services={f"{name}.{key}": found for key, found in services.items()}
+    )
+
+
+def drawn(edges: Sequence[DependencyEdge], *facts: PluginFacts, known: Sequence[str] = ()) -> DependencyGraph:
+    """The graph in a tenant in which these are installed."""
+    installed: dict[str, list[str]] = {}
+    for item in facts:
+        installed.setdefault(item.id, []).append(item.version)
+    shelf = {f"plugin-{name}": ["1.0.0"] for name in known}
+    return dependency_graph(edges, shown=[], known=shelf, installed=installed, facts=facts)
 
 
 EDGES = [
@@ -41,7 +53,13 @@ EDGES = [
     edge("marketing", "mailer", required=False),
     edge("crm", "analytics", required=False),
 ]
-GRAPH = dependency_graph(EDGES, installed=[at("analytics"), at("crm", "1.5.0"), at("crm", "3.0.0"), at("marketing")])
+INSTALLED = (
+    at("analytics"),
+    at("crm", "1.5.0", contacts="1.5.0", deals="1.0.0"),
+    at("crm", "3.0.0", contacts="3.0.0"),
+    at("marketing"),
+)
+GRAPH = drawn(EDGES, *INSTALLED, known=["invoicing"])
 
 
 def test_a_graph_tells_what_is_installed_known_and_missing() -> None:
@@ -61,29 +79,16 @@ def test_an_edge_tells_its_problem_in_the_resolvers_words() -> None:
     ]
 
 
-def test_what_is_wrong_with_a_service_is_taken_from_the_resolution() -> None:
-    asked = asks("crm", "^2.0.0", "crm.contacts")
-    root = PluginFacts(id="plugin-a", version="1.0.0", dependencies=(asked,))
-    crm = PluginFacts(id="plugin-crm", version="1.0.0", services={"crm.contacts": "1.4.0"})
-    resolution = resolve("plugin-a", known=[root, crm], installed=[root, crm])
-
-    found = dependency_graph([edge("a", "crm", "^2.0.0", "crm.contacts")], installed=[at("crm")], resolution=resolution)
+def test_a_range_is_held_against_the_service_that_is_offered() -> None:
+    found = drawn([edge("a", "crm", "^2.0.0", "crm.contacts")], at("crm", contacts="1.4.0"))
 
     assert found.edges[0].problem == "Version mismatch: crm.contacts@1.4.0 does not satisfy ^2.0.0"
 
 
-def test_without_a_tenant_everything_is_held_against_what_is_known() -> None:
-    found = dependency_graph([edge("a", "b")], known=[("plugin-b", "1.0.0")])
-
-    assert [node.state for node in found.nodes] == ["installed", "installed"]
-    assert found.edges[0].problem is None
-
-
 def test_the_order_of_the_input_does_not_matter() -> None:
     dice = random.Random(1)  # noqa: S311
-    installed = [at("analytics"), at("crm", "3.0.0"), at("crm", "1.5.0"), at("marketing")]
 
-    again = dependency_graph(dice.sample(EDGES, len(EDGES)), installed=installed)
+    again = drawn(dice.sample(EDGES, len(EDGES)), *dice.sample(INSTALLED, len(INSTALLED)), known=["invoicing"])
 
     assert again == GRAPH
     assert svg(again) == svg(GRAPH)
@@ -151,7 +156,7 @@ def test_a_range_over_several_lines_is_drawn_on_one() -> None:
 
 
 def test_a_graph_without_plugins_is_drawn_all_the_same() -> None:
-    empty = dependency_graph([])
+    empty = drawn([])
 
     assert mermaid(empty).startswith("flowchart LR\n")
     assert dot(empty).startswith("digraph dependencies {")
