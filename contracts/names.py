@@ -142,11 +142,22 @@ def matches(pattern: str, key: str) -> bool:
     return _words_match(_split(pattern), _split(key))
 
 
+def covers(pattern: str, narrower: str) -> bool:
+    """Whether a pattern admits every key that another pattern admits, both read word by word.
+
+    What only amounts to the same is not noticed: ``*.#`` and ``#.*`` do not cover one another.
+
+    >>> covers("crm.events.#", "crm.events.*.created"), covers("crm.*", "crm.#")
+    (True, False)
+    """
+    return _words_match(_split(pattern), _split(narrower), star_is_not="#")
+
+
 def _split(text: str) -> list[str]:
     return text.split(".") if text else []
 
 
-def _words_match(pattern: list[str], words: list[str]) -> bool:
+def _words_match(pattern: list[str], words: list[str], *, star_is_not: str | None = None) -> bool:
     # reachable[i]: the pattern read so far admits the first i words.
     reachable = [True] + [False] * len(words)
     for part in pattern:
@@ -156,6 +167,6 @@ def _words_match(pattern: list[str], words: list[str]) -> bool:
             continue
         step = [False] * len(reachable)
         for i, word in enumerate(words):
-            step[i + 1] = reachable[i] and part in ("*", word)
+            step[i + 1] = reachable[i] and (part == word or (part == "*" and word != star_is_not))
         reachable = step
     return reachable[-1]

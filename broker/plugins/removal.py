@@ -13,6 +13,7 @@ from broker.provisioning import store as provisioned
 from broker.provisioning.changes import Changes
 from broker.provisioning.plan import LastingQueue
 from broker.registry import store as registry
+from broker.registry import subscriptions
 from broker.registry.store import Instance
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import Blocker, Installation, RemovedPlugin
@@ -81,7 +82,8 @@ class Removal:
             await store.remove(transaction, plugin_id, version)
         others = await store.known_versions(transaction, plugin_id)
         for gone in {major(version) for version in versions} - {major(version) for version in others}:
-            await registry.remove_subscriptions(transaction, plugin_id, gone)
+            await subscriptions.forget(transaction, plugin_id, gone)
+        await subscriptions.settle(transaction, plugin_id)
         if not others:
             left.add(LastingQueue(self._topology.dead_queue(plugin_id).name))
         await provisioned.add_leftovers(transaction, plugin_id, left)

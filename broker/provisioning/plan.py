@@ -23,7 +23,9 @@ class PluginState:
         alive: The service versions that an instance within its lease serves.
         instances: The instances within their lease and their majors.
         registered: The plugin versions of which an instance is registered, late ones too: it may come back.
-        subscriptions: What each major hears.
+        subscriptions: What each major hears, all its instances together: while they differ, one name may stand for
+            several patterns, and its one queue is bound for all of them.
+        hearing: What each instance hears itself, by which it gets broadcasts.
         watches: Triples of instance, tenant and pattern.
     """
 
@@ -33,7 +35,8 @@ class PluginState:
     alive: frozenset[ServiceKey] = frozenset()
     instances: Mapping[str, int] = field(default_factory=dict)
     registered: frozenset[str] = frozenset()
-    subscriptions: Mapping[int, tuple[Subscription, ...]] = field(default_factory=dict)
+    subscriptions: Mapping[int, frozenset[Subscription]] = field(default_factory=dict)
+    hearing: Mapping[str, frozenset[Subscription]] = field(default_factory=dict)
     watches: tuple[tuple[str, str, str], ...] = ()
 
     @property
@@ -43,11 +46,12 @@ class PluginState:
 
     def is_alike(self, other: "PluginState") -> bool:
         """Whether the same instances live, and the plugin hears the same."""
-        return (self.alive, self.instances, self.registered, self.subscriptions) == (
+        return (self.alive, self.instances, self.registered, self.subscriptions, self.hearing) == (
             other.alive,
             other.instances,
             other.registered,
             other.subscriptions,
+            other.hearing,
         )
 
     def tenants_apart(self, other: "PluginState") -> frozenset[str] | None:
@@ -149,9 +153,9 @@ def _heard_in(topology: Topology, state: PluginState, tenant: str, heard: int) -
     for subscription in state.subscriptions.get(heard, ()):
         if not subscription.broadcast:
             yield subscription_binding(topology, state.plugin, None, tenant, subscription)
-            continue
-        for instance, its_major in state.instances.items():
-            if its_major == heard:
+    for instance, its_major in state.instances.items():
+        for subscription in state.hearing.get(instance, ()) if its_major == heard else ():
+            if subscription.broadcast:
                 yield subscription_binding(topology, state.plugin, instance, tenant, subscription)
 
 

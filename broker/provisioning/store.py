@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from broker.dependencies.resolver import major
 from broker.provisioning.plan import LastingQueue, PluginState
+from broker.registry import subscriptions
 from broker.registry.rules import ServiceKey
 from broker.storage.database import Source, Transaction
-from contracts.registry import Subscription
 
 PLUGINS = "SELECT DISTINCT id FROM plugins ORDER BY id"
 INSTALLATIONS = "SELECT tenant, version FROM installations WHERE plugin_id = :plugin"
@@ -18,7 +18,6 @@ JOIN instances ON instances.id = served.instance_id
 WHERE instances.plugin_id = :plugin AND instances.state <> 'UNAVAILABLE'
 """
 INSTANCES = "SELECT id, plugin_version, state FROM instances WHERE plugin_id = :plugin"
-SUBSCRIPTIONS = "SELECT major, name, source, pattern, broadcast FROM subscriptions WHERE plugin_id = :plugin"
 WATCHES = """
 SELECT watches.instance_id, watches.tenant, watches.pattern FROM watches
 JOIN instances ON instances.id = watches.instance_id WHERE instances.plugin_id = :plugin
@@ -62,20 +61,12 @@ async def state_of(source: Source, plugin: str) -> PluginState:
         alive=frozenset((row["name"], row["version"]) for row in await source.rows(ALIVE, key)),
         instances={row["id"]: major(row["plugin_version"]) for row in instances if row["state"] != "UNAVAILABLE"},
         registered=frozenset(row["plugin_version"] for row in instances),
-        subscriptions=await subscriptions_of(source, plugin),
+        subscriptions=await subscriptions.of_majors(source, plugin),
+        hearing={
+            instance: heard for (instance, _), heard in (await subscriptions.of_instances(source, plugin)).items()
+        },
         watches=tuple((row[0], row[1], row[2]) for row in await source.rows(WATCHES, key)),
     )
-
-
-async def subscriptions_of(source: Source, plugin: str) -> dict[int, tuple[Subscription, ...]]:
-    """What each major of a plugin hears."""
-    found: dict[int, tuple[Subscription, ...]] = {}
-    for row in await source.rows(SUBSCRIPTIONS, {"plugin": plugin}):
-        heard = Subscription(
-            name=row["name"], source=row["source"], pattern=row["pattern"], broadcast=bool(row["broadcast"])
-        )
-        found[row["major"]] = (*found.get(row["major"], ()), heard)
-    return found
 
 
 async def add_watch(transaction: Transaction, instance: str, tenant: str, pattern: str) -> None:

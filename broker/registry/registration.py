@@ -10,7 +10,7 @@ from broker.dependencies.lifecycle import refuse_unresolved
 from broker.dependencies.resolver import major
 from broker.grants.service import Grants
 from broker.plugins import store as plugins
-from broker.registry import store
+from broker.registry import store, subscriptions
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.rules import ServiceKey
@@ -200,4 +200,5 @@ async def _write_instance(transaction: Transaction, request: RegisterRequest, ta
     for service in manifest.api.services:
         if service.name not in taken_back:
             await store.serve(transaction, instance.id, service.name, service.version)
-    await store.write_subscriptions(transaction, manifest.id, manifest.version, request.subscriptions)
+    await subscriptions.hear(transaction, instance.id, request.subscriptions)
+    await subscriptions.settle(transaction, manifest.id)

@@ -9,7 +9,7 @@ import structlog
 from broker.plugins import store as plugins
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
-from broker.registry import store
+from broker.registry import store, subscriptions
 from broker.registry.announcements import Announcements
 from broker.registry.catalogue import Catalogue
 from broker.registry.handshake import check_handshake
@@ -204,6 +204,7 @@ class Registry:
             gone: list[tuple[str, ServiceKey]] = []
             for instance in leaving:
                 gone += await self._leave(transaction, instance, request.service_name)
+            await subscriptions.settle(transaction, caller)
             if request.service_name is not None and not gone:
                 raise ServiceNotFoundError(f"Service {request.service_name} not found or unavailable")
             for instance_id, service in gone:

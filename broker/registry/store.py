@@ -1,13 +1,11 @@
-"""Rows of the registry: instances, what they serve and hear, statuses announced last, the revision."""
+"""Rows of the registry: instances, what they serve, statuses announced last, the revision."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from broker.dependencies.resolver import major
 from broker.registry.rules import ServiceKey, Standing
 from broker.storage.database import Row, Source, Transaction
-from contracts.registry import InstanceStatus, ServiceStatus, Subscription
+from contracts.registry import InstanceStatus, ServiceStatus
 
 INSTANCE = "SELECT * FROM instances WHERE id = :id"
 INSTANCES = "SELECT * FROM instances ORDER BY id"
@@ -32,11 +30,6 @@ ON CONFLICT (instance_id, name) DO UPDATE SET version = excluded.version
 """
 STOP_SERVING = "DELETE FROM service_instances WHERE instance_id = :id AND name = :name"
 STOP_SERVING_ALL = "DELETE FROM service_instances WHERE instance_id = :id"
-CLEAR_SUBSCRIPTIONS = "DELETE FROM subscriptions WHERE plugin_id = :plugin AND major = :major"
-SUBSCRIBE = """
-INSERT INTO subscriptions (plugin_id, major, name, source, pattern, broadcast)
-VALUES (:plugin, :major, :name, :source, :pattern, :broadcast)
-"""
 RUNNING_VERSIONS = "SELECT DISTINCT plugin_version FROM instances WHERE plugin_id = :plugin"
 IN_TENANT = """
 SELECT services.*, EXISTS (SELECT 1 FROM unmet WHERE unmet.tenant = installations.tenant
@@ -153,7 +146,7 @@ async def set_heard(transaction: Transaction, instance_id: str, last_heard: floa
 
 
 async def remove_instance(transaction: Transaction, instance_id: str) -> None:
-    """Remove an instance with what it serves and watches."""
+    """Remove an instance with what it serves, hears and watches."""
     await transaction.execute(REMOVE_INSTANCE, {"id": instance_id})
     transaction.touch(instance_id)
 
@@ -179,22 +172,6 @@ async def stop_serving(transaction: Transaction, instance_id: str, name: str | N
         await transaction.execute(STOP_SERVING_ALL, {"id": instance_id})
     else:
         await transaction.execute(STOP_SERVING, {"id": instance_id, "name": name})
-
-
-async def write_subscriptions(
-    transaction: Transaction, plugin: str, version: str, subscriptions: Iterable[Subscription]
-) -> None:
-    """Replace what a plugin's major hears."""
-    key: dict[str, object] = {"plugin": plugin, "major": major(version)}
-    await transaction.execute(CLEAR_SUBSCRIPTIONS, key)
-    for heard in subscriptions:
-        row = {"name": heard.name, "source": heard.source, "pattern": heard.pattern, "broadcast": int(heard.broadcast)}
-        await transaction.execute(SUBSCRIBE, {**key, **row})
-
-
-async def remove_subscriptions(transaction: Transaction, plugin: str, gone: int) -> None:
-    """Forget what a plugin's major hears."""
-    await transaction.execute(CLEAR_SUBSCRIPTIONS, {"plugin": plugin, "major": gone})
 
 
 async def standing(source: Source, service: ServiceKey) -> Standing | None:

@@ -10,7 +10,7 @@ import structlog
 from broker.lock import Ready, always
 from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
-from broker.registry import leases, store
+from broker.registry import leases, store, subscriptions
 from broker.registry.departures import Departures
 from broker.registry.registration import Terms
 from broker.registry.roll import Roll
@@ -127,6 +127,7 @@ class Sweeper:
     async def _forget(self, transaction: Transaction, instance: Instance) -> None:
         served = await store.served(transaction, instance.id)
         await store.remove_instance(transaction, instance.id)
+        await subscriptions.settle(transaction, instance.plugin_id)
         still = await store.served_by(transaction, instance.plugin_id)
         for service in served:
             if service not in still:

@@ -102,6 +102,33 @@ async def test_events_wait_while_no_instance_runs(world: World) -> None:
     assert sorted(event.data for event in ears.heard) == [0, 1, 2]
 
 
+async def test_script_beside_a_service_takes_no_events_from_it(world: World) -> None:
+    """The same manifest without the handler: a job, a shell, a test."""
+    marketing, ears = listening()
+    await world.connect(marketing)
+    crm = await emitting(world)
+    script = await world.connect(make_plugin("marketing"))
+    await crm.emit(CREATED, "beside it")
+    await world.stop(script)
+    await crm.emit(CREATED, "after it")
+    await eventually(lambda: len(ears.heard) == 2)
+
+    assert {event.data for event in ears.heard} == {"beside it", "after it"}
+
+
+async def test_script_that_runs_while_the_service_is_away_drops_none_of_its_events(world: World) -> None:
+    marketing, ears = listening()
+    await world.stop(await world.connect(marketing))
+    crm = await emitting(world)
+    script = await world.connect(make_plugin("marketing"))
+    await crm.emit(CREATED, "meanwhile")
+    await world.stop(script)
+    await world.connect(marketing)
+    await eventually(lambda: ears.heard)
+
+    assert [event.data for event in ears.heard] == ["meanwhile"]
+
+
 async def test_event_in_hand_of_a_dying_instance_is_heard_by_the_next(world: World) -> None:
     marketing = make_plugin("marketing")
     attempts: list[Event] = []

@@ -18,6 +18,13 @@ COUNT = "SELECT count(*) AS count FROM tenants"
 ADD = "INSERT INTO tenants (id) VALUES (:id)"
 ORPHAN = "INSERT INTO shared_values VALUES ('nobody', 'a', 'b', '1', 'plugin-a', 1, NULL)"
 
+OLDER_ROWS = (
+    "INSERT INTO plugins VALUES ('plugin-crm', '10.2.0', 'CRM', '{}')",
+    "INSERT INTO instances VALUES ('new', 'plugin-crm', '10.2.0', 'HEALTHY', 'HEALTHY', 1.0)",
+    "INSERT INTO subscriptions VALUES ('plugin-crm', 10, 'greet', 'events', 'b', 0)",
+    "INSERT INTO subscriptions VALUES ('plugin-crm', 1, 'welcome', 'events', 'a', 0)",
+)
+
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Database]:
@@ -293,6 +300,25 @@ async def test_a_migration_that_fails_is_undone_whole(monkeypatch: pytest.Monkey
 
     async with opened(path) as database:
         assert await database.rows("SELECT name FROM sqlite_master WHERE name = 'half'") == []
+
+
+async def test_instances_of_an_older_store_hear_all_that_their_major_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "plexica.db"
+    older = [migration for migration in schema.load() if migration.name < "0009"]
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "load", lambda: older)
+        async with opened(path) as database, database.transaction() as transaction:
+            for statement in OLDER_ROWS:
+                await transaction.execute(statement)
+
+    async with opened(path) as database:
+        heard = await database.rows("SELECT instance_id, name, pattern FROM instance_subscriptions")
+        kept = await database.rows("SELECT major, name FROM subscriptions ORDER BY major")
+
+    assert [tuple(row) for row in heard] == [("new", "greet", "b")]
+    assert [tuple(row) for row in kept] == [(1, "welcome"), (10, "greet")]
 
 
 def test_migrations_come_in_the_order_of_their_numbers() -> None:

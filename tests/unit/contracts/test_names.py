@@ -181,6 +181,25 @@ def test_matches_agrees_with_the_definition(pattern: list[str], words: list[str]
     assert names.matches(".".join(pattern), ".".join(words)) == admits(pattern, words)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "narrower", "expected"),
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.*", "a.b", True),
+        ("a.*", "a.*", True),
+        ("a.b", "a.*", False),
+        ("a.*", "a.#", False),
+        ("a.#", "a.*.#", True),
+        ("a.#", "a", True),
+        ("#", "#", True),
+        ("*.#", "#", False),
+    ],
+)
+def test_covers_admits_what_the_other_admits(pattern: str, narrower: str, *, expected: bool) -> None:
+    assert names.covers(pattern, narrower) is expected
+
+
 def admits(pattern: list[str], words: list[str]) -> bool:
     """The definition, word for word: exponential, and plain to see."""
     if not pattern:
