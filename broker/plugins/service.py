@@ -39,7 +39,8 @@ class Manifests:
         replaced by its own plugin alone.
 
         Raises:
-            InvalidRequestError: The id is reserved for the broker.
+            InvalidRequestError: The id is reserved for the broker, or an instance of that version runs with other
+                content.
             PermissionDeniedError: The caller is another plugin and may not administer, or the version is known with
                 other content.
             NameTakenError: A service name belongs to another plugin.

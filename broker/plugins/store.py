@@ -6,15 +6,25 @@ from typing import Any
 
 import structlog
 
+from broker.plugins.differences import differences
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import KnownPlugin
-from contracts.errors import InvalidRequestError, NameTakenError, PluginNotFoundError, did_you_mean
+from contracts.errors import (
+    InvalidRequestError,
+    NameTakenError,
+    PluginNotFoundError,
+    did_you_mean,
+)
 from contracts.manifest import Dependency, PluginManifest, Service, SharedNamespace
 from contracts.names import RESERVED_PLUGINS, owner_of
 from contracts.versions import ordered
 
 KNOWN = "SELECT id, version, name FROM plugins ORDER BY id"
 MANIFEST = "SELECT manifest FROM plugins WHERE id = :id AND version = :version"
+RUNNING = """
+SELECT id FROM instances WHERE plugin_id = :id AND plugin_version = :version
+    AND state <> 'UNAVAILABLE' AND id IS NOT :by ORDER BY id LIMIT 1
+"""
 VERSIONS = "SELECT version FROM plugins WHERE id = :id"
 IDS = "SELECT DISTINCT id FROM plugins ORDER BY id"
 PUBLISH = """
@@ -53,29 +63,60 @@ VALUES (:plugin_id, :plugin_version, :position, :target, :document)
 _log = structlog.get_logger()
 
 
-async def publish(transaction: Transaction, manifest: PluginManifest) -> bool:
+async def publish(transaction: Transaction, manifest: PluginManifest, *, by: str | None = None) -> bool:
     """Make a plugin version known; one that is known with other content is replaced, and that is logged.
 
     Dependencies that were declared anew stay as long as the manifest itself stays the same.
+
+    Args:
+        transaction: What it is written in.
+        manifest: What the version is.
+        by: The instance that registers with it, if one does.
 
     Returns:
         Whether anything changed.
 
     Raises:
-        InvalidRequestError: The id is reserved for the broker.
+        InvalidRequestError: The id is reserved for the broker, or as in `refuse_other_content`.
         NameTakenError: A service name belongs to another plugin.
     """
     refuse_reserved(manifest.id)
     key = {"id": manifest.id, "version": manifest.version}
-    text = json.dumps(manifest.to_json(), sort_keys=True)
+    text = _canonical(manifest)
     before = await transaction.row(MANIFEST, key)
     if before is not None and before["manifest"] == text:
         return False
+    await refuse_other_content(transaction, manifest, by=by)
     if before is not None:
         _log.warning("plugin.manifest_replaced", plugin=manifest.id, version=manifest.version)
     await transaction.execute(PUBLISH, {**key, "name": manifest.name, "manifest": text})
     await _write_parts(transaction, manifest)
     return True
+
+
+async def refuse_other_content(source: Source, manifest: PluginManifest, *, by: str | None = None) -> None:
+    """Refuse to replace the manifest of a version while an instance within its lease runs with the known content.
+
+    Replaced beneath it, that instance would serve what nobody finds any more.
+
+    Raises:
+        InvalidRequestError: Another instance than ``by`` does; details: ``instanceId`` and ``differences``.
+    """
+    key = {"id": manifest.id, "version": manifest.version}
+    known = await source.row(MANIFEST, key)
+    if known is None or known["manifest"] == _canonical(manifest):
+        return
+    running = await source.row(RUNNING, {**key, "by": by})
+    if running is None:
+        return
+    where = f"{manifest.id}@{manifest.version}"
+    found = differences(json.loads(known["manifest"]), manifest.to_json())
+    raise InvalidRequestError(
+        f'{where} is registered with other content by instance {running["id"]}: raise "version", or stop that instance '
+        f"first; this one differs in {', '.join(found)}",
+        instanceId=running["id"],
+        differences=found,
+    )
 
 
 def refuse_reserved(plugin_id: str) -> None:
@@ -173,6 +214,10 @@ async def declared_namespace(source: Source, tenant: str, namespace: str) -> tup
         return None
     row = found[ordered(found)[-1]]
     return row["plugin_id"], SharedNamespace.model_validate_json(row["document"])
+
+
+def _canonical(manifest: PluginManifest) -> str:
+    return json.dumps(manifest.to_json(), sort_keys=True)
 
 
 def _text(document: dict[str, Any]) -> str:

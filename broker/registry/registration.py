@@ -66,13 +66,13 @@ class Registration:
 
         Raises:
             NameTakenError: The instance id, or a service name, belongs to another plugin.
-            InvalidRequestError: The plugin id is reserved.
+            InvalidRequestError: The plugin id is reserved, or another instance runs with other content of the version.
             UnresolvableError: ``strict``, and a required dependency is missing in a tenant.
         """
         manifest = request.manifest
         await refuse_stranger(transaction, request)
         taken_back = await _taken_back(transaction, request)
-        is_new = await plugins.publish(transaction, manifest)
+        is_new = await plugins.publish(transaction, manifest, by=request.instance_id)
         if is_new:
             await self._announcements.dependencies(
                 transaction, manifest.id, manifest.version, manifest.api.dependencies

@@ -101,7 +101,8 @@ class Registry:
             IncompatibleRuntimeError: Its runtime is not one this broker speaks with.
             PermissionDeniedError: The caller is not the manifest's plugin.
             NameTakenError: Its instance id belongs to another plugin.
-            InvalidRequestError: Its id is reserved for the broker.
+            InvalidRequestError: Its id is reserved for the broker, or another instance runs with other content of the
+                same version.
             UnresolvableError: ``strict``, and a required dependency is missing.
             TransportError: RabbitMQ could not be prepared.
         """
@@ -111,6 +112,7 @@ class Registry:
             raise PermissionDeniedError(f"Plugin {caller} may not register {manifest.id}", missing=manifest.id)
         plugins.refuse_reserved(manifest.id)
         await refuse_stranger(self._database, request)
+        await plugins.refuse_other_content(self._database, manifest, by=instance)
         now = self._now()
         if request.strict:
             await self._rehearse(request, now)

@@ -49,6 +49,10 @@ def make_stuck() -> tuple[Plugin, list[Call]]:
     return crm, started
 
 
+async def answer_nothing(_call: Call) -> None:
+    """A handler."""
+
+
 async def heard(announcements: Any, count: int = 1) -> list[Any]:
     """The next announcements."""
     async with asyncio.timeout(5):
@@ -537,3 +541,27 @@ async def test_second_broker_is_refused(world: World) -> None:
         await second.start_broker()
 
     assert await (await world.tenant()).registry.list() == []
+
+
+# Two manifests of one version
+
+
+async def test_mistyped_manifest_of_a_running_version_is_refused_and_harms_nobody(world: World) -> None:
+    served = await world.connect(make_crm())
+    caller = await world.tenant()
+    mistyped = make_plugin("crm", "GET /contacts", service="contact")
+    mistyped.service("crm.contact").get("/contacts")(answer_nothing)
+    with pytest.raises(InvalidRequestError, match=f'other content by instance {served.instance}: raise "version"'):
+        await world.connect(mistyped)
+
+    assert await caller.service(SERVICE).get("/contacts") == "served"
+
+
+async def test_changed_manifest_is_taken_once_the_former_instance_has_stopped(world: World) -> None:
+    await world.stop(await world.connect(make_crm()))
+    changed = make_plugin("crm", "GET /contacts", "GET /deals")
+    for path in ("/contacts", "/deals"):
+        changed.service(SERVICE).get(path)(answer_nothing)
+    await world.connect(changed)
+
+    assert await (await world.tenant()).service(SERVICE).get("/deals") is None
