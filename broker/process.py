@@ -24,7 +24,7 @@ from plugin_runtime.transport.factory import make_transport
 log = structlog.get_logger()
 
 
-def amqp_transport(settings: BrokerSettings, instance: str) -> Transport:
+def amqp_transport(settings: BrokerSettings, instance: str, *, patient: bool = True) -> Transport:
     """The broker's connection to RabbitMQ.
 
     Raises:
@@ -37,6 +37,7 @@ def amqp_transport(settings: BrokerSettings, instance: str) -> Transport:
         identity=SYSTEM_PLUGIN,
         instance=instance,
         insecure=settings.insecure,
+        patient=patient,
     )
 
 
@@ -71,13 +72,14 @@ async def teardown(settings: BrokerSettings) -> int:
     Raises:
         StartError: The store does not exist, so that nobody knows which queues there are.
         BrokerLockedError: A broker runs on the bus, or on the store.
+        NotConnectedError: RabbitMQ is away.
     """
     if not settings.store.exists():
         raise StartError(
             f"store '{settings.store}' does not exist: only the store knows the queues of its bus; "
             "give the broker's own with --store or PLEXICA_STORE"
         )
-    transport = amqp_transport(settings, new_instance())
+    transport = amqp_transport(settings, new_instance(), patient=False)
     topology = Topology(settings.prefix)
     database = await Database.open(settings.store)
     try:

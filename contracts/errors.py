@@ -14,12 +14,15 @@ The tree is grouped by who must act::
     │   └── SharedDataError       the writer
     ├── TransportError            the operator of RabbitMQ
     │   ├── NotConnectedError
+    │   │   └── UnreachableError
     │   ├── ReturnedMessageError
     │   ├── RejectedPublishError
     │   ├── UnconfirmedPublishError
     │   ├── MissingQueueError
+    │   │   └── MissingVhostError
     │   ├── LockedQueueError
     │   ├── PublisherRefusedError
+    │   │   └── LoginRefusedError
     │   └── MalformedMessageError
     └── StartError                the operator of our processes
         ├── InvalidUrlError
@@ -293,6 +296,10 @@ class NotConnectedError(TransportError):
     """There is no connection now, or it was lost before the answer: what was under way is unknown."""
 
 
+class UnreachableError(NotConnectedError):
+    """Nobody is at the address: the host name is not known, or nobody listens at the port."""
+
+
 class ReturnedMessageError(TransportError):
     """No queue is bound for the routing key (``Basic.Return``); nothing was stored."""
 
@@ -314,12 +321,20 @@ class MissingQueueError(TransportError):
     """A queue or exchange does not exist (AMQP 404 NOT_FOUND)."""
 
 
+class MissingVhostError(MissingQueueError):
+    """The vhost of the address does not exist (AMQP 530 NOT_ALLOWED)."""
+
+
 class LockedQueueError(TransportError):
     """Another connection holds the queue exclusively (AMQP 405 RESOURCE_LOCKED)."""
 
 
 class PublisherRefusedError(TransportError):
     """RabbitMQ refused the message's ``user_id`` or the login's permissions (406 or 403)."""
+
+
+class LoginRefusedError(PublisherRefusedError):
+    """RabbitMQ does not know the login or its password (403), or does not let it use the vhost (530)."""
 
 
 class MalformedMessageError(TransportError):

@@ -39,8 +39,10 @@ Connect = Callable[[RuntimeSettings, str], Transport]
 
 
 def over_rabbitmq(settings: RuntimeSettings, instance: str) -> Transport:
-    """The transport to RabbitMQ."""
-    return AmqpTransport(settings.url, identity=OPERATOR_PLUGIN, instance=instance, insecure=settings.insecure)
+    """The transport to RabbitMQ; it tells at once that RabbitMQ is away, since somebody waits for the answer."""
+    return AmqpTransport(
+        settings.url, identity=OPERATOR_PLUGIN, instance=instance, insecure=settings.insecure, patient=False
+    )
 
 
 @asynccontextmanager
@@ -48,7 +50,7 @@ async def connected(settings: RuntimeSettings, *, timeout: float, connect: Conne
     """An open transport, closed at the end.
 
     Raises:
-        NotConnectedError: RabbitMQ did not answer in ``timeout`` seconds.
+        NotConnectedError: RabbitMQ is away, or did not answer in ``timeout`` seconds.
         StartError: The address cannot work.
         TransportError: The login or the vhost was refused.
     """

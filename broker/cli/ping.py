@@ -9,7 +9,7 @@ from rich.console import Console
 
 from broker.cli.options import Prefix, Url
 from broker.system import system_plugin
-from contracts.errors import MissingQueueError
+from contracts.errors import MissingQueueError, NotConnectedError
 from contracts.manifest import PluginManifest
 from contracts.topology import Topology
 from plugin_runtime import RuntimeSettings, configure_logs
@@ -66,11 +66,14 @@ async def problem_of(manifest: PluginManifest, settings: RuntimeSettings, *, tim
         identity=manifest.id,
         instance=INSTANCE,
         insecure=settings.insecure,
+        patient=False,
     )
     try:
         async with asyncio.timeout(timeout):
             await transport.open()
             idle = await unserved(transport, Topology(settings.prefix), manifest)
+    except NotConnectedError as error:
+        return str(error)
     except TimeoutError:
         return f"RabbitMQ at {Address.parse(settings.url).shown} did not answer in {timeout:g} s"
     finally:

@@ -41,16 +41,18 @@ class AmqpTransport:
         identity: The plugin id. If it is also the login of the URL, RabbitMQ vouches for every message.
         instance: The instance id, for the names of connections and consumers.
         insecure: Whether publishers are believed without RabbitMQ's word, also off loopback.
+        patient: Whether `open` waits for a RabbitMQ that is away, rather than to raise what the first attempt found.
 
     Raises:
         InvalidUrlError: The URL is no address of RabbitMQ.
     """
 
-    def __init__(self, url: str, *, identity: str, instance: str, insecure: bool = False) -> None:
+    def __init__(self, url: str, *, identity: str, instance: str, insecure: bool = False, patient: bool = True) -> None:
         self._address = Address.parse(url)
         self._identity = identity
         self._instance = instance
         self._insecure = insecure
+        self._patient = patient
         self._publish_connection = self._connection("publish")
         self._consume_connection = self._connection("consume")
         self._publisher = Publisher(ReopeningChannel(self._publish_connection, publishes=True).ready)
@@ -79,6 +81,7 @@ class AmqpTransport:
         """Connect, however long that takes; see `Transport.open`.
 
         Raises:
+            NotConnectedError: RabbitMQ is away, and this transport is not patient.
             StartError: RabbitMQ could not vouch for this plugin, and it is not on this machine.
         """
         if not self._is_verified:
@@ -193,7 +196,7 @@ class AmqpTransport:
 
     def _connection(self, role: str) -> SupervisedConnection:
         name = connection_name(self._identity, self._instance, role)
-        return SupervisedConnection(self._address, name=name, on_restored=self._on_restored)
+        return SupervisedConnection(self._address, name=name, on_restored=self._on_restored, patient=self._patient)
 
     def _consumer(self, consumption: Consumption, on_delivery: OnDelivery) -> AmqpConsumer:
         return AmqpConsumer(self._consume_connection, consumption, on_delivery, self._vouch)

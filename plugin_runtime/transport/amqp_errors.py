@@ -1,21 +1,16 @@
 """Errors of the AMQP client, as errors of the bus: one table, and who is to blame for a closed channel."""
 
 import asyncio
-import traceback
 
 from aiormq.channel import Channel, exception_by_code
 from aiormq.exceptions import (
     AMQPError,
-    AuthenticationError,
     ChannelAccessRefused,
     ChannelLockedResource,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    InvalidFrameError,
-    ProbableAuthenticationError,
 )
 from pamqp.commands import Channel as ChannelMethods
-from pamqp.commands import Connection
 from pamqp.exceptions import PAMQPException
 
 from contracts.errors import (
@@ -29,7 +24,7 @@ from plugin_runtime.transport.base import Message
 
 DEFAULT_EXCHANGE_IN_TEXTS = "amq.default"
 
-# The first row whose class and fragment of RabbitMQ's text match decides. A refused vhost comes as InvalidFrameError.
+# The first row whose class and fragment of RabbitMQ's text match decides.
 _TABLE: tuple[tuple[type[Exception], str, type[TransportError]], ...] = (
     (ChannelNotFoundEntity, "", MissingQueueError),
     (ChannelAccessRefused, "in exclusive use", TransportError),
@@ -37,10 +32,6 @@ _TABLE: tuple[tuple[type[Exception], str, type[TransportError]], ...] = (
     (ChannelPreconditionFailed, "user_id", PublisherRefusedError),
     (ChannelPreconditionFailed, "", TransportError),
     (ChannelLockedResource, "", LockedQueueError),
-    (ProbableAuthenticationError, "", PublisherRefusedError),
-    (AuthenticationError, "", PublisherRefusedError),
-    (InvalidFrameError, "NOT_ALLOWED - vhost", MissingQueueError),
-    (InvalidFrameError, "NOT_ALLOWED - access to vhost", PublisherRefusedError),
 )
 
 CLIENT_ERRORS = (OSError, RuntimeError, StopAsyncIteration, AMQPError, PAMQPException)
@@ -48,38 +39,20 @@ CLIENT_ERRORS = (OSError, RuntimeError, StopAsyncIteration, AMQPError, PAMQPExce
 
 
 def translate(error: BaseException) -> TransportError:
-    """The error of the bus that stands for an error of the AMQP client; chain it with ``raise ... from``.
+    """The error of the bus for an error of the AMQP client on a connection that was up; chain it with ``from``.
 
-    Whatever the table does not name is a lost connection.
+    Whatever the table does not name is a lost connection. Why one could not be made, `connect_error` says.
     """
-    text = _refused_vhost(error) or str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
     for kind, fragment, meaning in _TABLE:
         if isinstance(error, kind) and fragment in text:
             return meaning(text)
     return NotConnectedError(f"the connection to RabbitMQ was lost: {text}")
 
 
-def _refused_vhost(error: BaseException) -> str | None:
-    """RabbitMQ's text when it closes a connection instead of opening the vhost.
-
-    The AMQP client does not expect Connection.Close at that point and drops its text; only the frame in which it
-    raised still holds it. Should that change, a refused vhost is waited for like a lost connection.
-    """
-    if not isinstance(error, InvalidFrameError):
-        return None
-    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
-    found = innermost.f_locals.get("frame")
-    return found.reply_text if isinstance(found, Connection.Close) else None
-
-
 def channel_error(code: int | None, text: str) -> Exception:
     """The AMQP client's error for a channel that RabbitMQ closed with this code."""
     return exception_by_code(ChannelMethods.Close(reply_code=code, reply_text=text, class_id=0, method_id=0))
-
-
-def is_refusal(error: TransportError) -> bool:
-    """Whether a failed attempt to connect will fail again: the login or the vhost was refused."""
-    return isinstance(error, PublisherRefusedError | MissingQueueError)
 
 
 def was_cancelled() -> bool:

@@ -148,8 +148,8 @@ class Transport(Protocol):
         Idempotent: a transport that is open keeps its connections.
 
         Raises:
-            PublisherRefusedError: The login was refused: waiting would not help.
-            MissingQueueError: The vhost does not exist.
+            LoginRefusedError: The login was refused, or may not use the vhost: waiting would not help.
+            MissingVhostError: The vhost does not exist.
         """
 
     async def close(self) -> None:

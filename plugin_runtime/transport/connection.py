@@ -22,7 +22,8 @@ from aiormq.exceptions import ChannelInvalidStateError
 
 from contracts.errors import NotConnectedError, TransportError
 from plugin_runtime.transport.address import Address
-from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, is_refusal, translate, was_cancelled
+from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, was_cancelled
+from plugin_runtime.transport.connect_errors import connect_error, is_refusal
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 CLOSE_TIMEOUT_SECONDS = 10.0
@@ -46,12 +47,14 @@ class SupervisedConnection:
     Args:
         address: Where RabbitMQ is.
         name: What RabbitMQ's management page shows: ``{plugin}/{instance}/{role}``.
+        patient: Whether `open` waits for a RabbitMQ that is away, rather than to raise what the first attempt found.
         on_restored: Called after every connection but the first.
     """
 
-    def __init__(self, address: Address, *, name: str, on_restored: Callable[[], None]) -> None:
+    def __init__(self, address: Address, *, name: str, on_restored: Callable[[], None], patient: bool = True) -> None:
         self._address = address
         self._name = name
+        self._patient = patient
         self._on_restored = on_restored
         self._connection: aio_pika.Connection | None = None
         self._up = asyncio.Event()
@@ -67,12 +70,13 @@ class SupervisedConnection:
         """Connect, however long that takes, and start to supervise. One that is supervised stays as it is.
 
         Raises:
-            PublisherRefusedError: The login was refused.
-            MissingQueueError: The vhost does not exist.
+            LoginRefusedError: The login was refused, or may not use the vhost.
+            MissingVhostError: The vhost does not exist.
+            NotConnectedError: RabbitMQ is away, and this connection is not patient.
         """
         if self._supervisor is not None:
             return
-        connection = await self._connect(raise_refusals=True)
+        connection = await self._connect(is_first=True)
         closing = self._established(connection)
         self._supervisor = asyncio.create_task(self._supervise(connection, closing), name=self._name)
 
@@ -112,7 +116,7 @@ class SupervisedConnection:
             self._up.clear()
             self._log.warning("transport.lost", error=_reason(closing))
             await self._close(connection)
-            connection = await self._connect(raise_refusals=False)
+            connection = await self._connect(is_first=False)
             closing = self._established(connection)
             self._on_restored()
 
@@ -123,12 +127,12 @@ class SupervisedConnection:
         self._log.info("transport.connected")
         return closing
 
-    async def _connect(self, *, raise_refusals: bool) -> aio_pika.Connection:
+    async def _connect(self, *, is_first: bool) -> aio_pika.Connection:
         for attempt in itertools.count(1):
             try:
                 return await self._attempt()
             except TransportError as error:
-                if raise_refusals and is_refusal(error):
+                if is_first and (is_refusal(error) or not self._patient):
                     raise
                 delay = backoff(attempt)
                 self._log.warning(
@@ -145,7 +149,7 @@ class SupervisedConnection:
             # Not left to the garbage collector: the object would start a task of its own to close itself.
             await self._close(connection)
             if isinstance(error, CLIENT_ERRORS) or (isinstance(error, asyncio.CancelledError) and not was_cancelled()):
-                raise translate(error) from error
+                raise connect_error(error, self._address) from error
             raise
         return connection
 

@@ -13,7 +13,7 @@ _KINDS: dict[TransportKind, type[AmqpTransport]] = {"aio-pika": AmqpTransport, "
 
 
 def make_transport(
-    kind: TransportKind, url: str, *, identity: str, instance: str, insecure: bool = False
+    kind: TransportKind, url: str, *, identity: str, instance: str, insecure: bool = False, patient: bool = True
 ) -> AmqpTransport:
     """A transport that is not open yet.
 
@@ -24,8 +24,9 @@ def make_transport(
         identity: The plugin id to publish as.
         instance: The instance id, for the names of connections and consumers.
         insecure: Whether publishers are believed without RabbitMQ's word, also off loopback.
+        patient: Whether `Transport.open` waits for a RabbitMQ that is away, rather than to raise `NotConnectedError`.
 
     Raises:
         InvalidUrlError: The URL is no address of RabbitMQ.
     """
-    return _KINDS[kind](url, identity=identity, instance=instance, insecure=insecure)
+    return _KINDS[kind](url, identity=identity, instance=instance, insecure=insecure, patient=patient)

@@ -86,7 +86,7 @@ async def test_a_wrong_password_ends_with_a_sentence(
     name = await processes.start(module)
 
     assert await processes.ended(name) == 1
-    assert "ACCESS_REFUSED" in processes.log(name)
+    assert "refused the password of 'guest', or knows no such user: check PLEXICA_URL" in processes.log(name)
     assert "Traceback" not in processes.log(name)
     assert "wrong" not in processes.log(name)
 
@@ -97,8 +97,20 @@ async def test_a_wrong_vhost_ends_with_a_sentence(rabbitmq_node: RabbitMQNode, t
     name = await processes.start(module)
 
     assert await processes.ended(name) == 1
-    assert "nowhere" in processes.log(name)
+    assert "has no vhost 'nowhere': rabbitmqctl add_vhost nowhere" in processes.log(name)
     assert "Traceback" not in processes.log(name)
+
+
+@pytest.mark.parametrize("module", ["broker", "examples.crm"])
+async def test_who_waits_at_a_dead_port_says_where_and_of_no_lost_connection(processes: Processes, module: str) -> None:
+    name = await processes.start(module)
+    try:
+        await eventually(lambda: "transport.waiting" in processes.log(name))
+    finally:
+        await processes.kill_all()
+
+    assert "nobody listens at 127.0.0.1:" in processes.log(name)
+    assert "lost" not in processes.log(name)
 
 
 async def test_everything_waits_for_rabbitmq_and_says_so(relay: Relay, tmp_path: Path) -> None:

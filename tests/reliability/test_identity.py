@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.errors import MissingQueueError, PublisherRefusedError, StartError
+from contracts.errors import LoginRefusedError, MissingVhostError, PublisherRefusedError, StartError
 from contracts.topology import Exchange, Queue
 from plugin_runtime.transport.amqp import AmqpTransport
 from tests.conformance.collector import Collector, lay, make_message
@@ -60,12 +60,14 @@ async def test_write_without_permission_is_refused(
 async def test_wrong_password_is_refused_at_once(
     rabbitmq_node: RabbitMQNode, vhost: str, make_transport: MakeTransport
 ) -> None:
-    with pytest.raises(PublisherRefusedError):
+    with pytest.raises(LoginRefusedError, match="refused the password of 'guest'") as caught:
         await make_transport(rabbitmq_node.url(vhost, "guest", "wrong")).open()
+
+    assert "wrong" not in str(caught.value)
 
 
 async def test_unknown_vhost_is_missing(rabbitmq_node: RabbitMQNode, make_transport: MakeTransport) -> None:
-    with pytest.raises(MissingQueueError, match="nowhere"):
+    with pytest.raises(MissingVhostError, match="has no vhost 'nowhere'"):
         await make_transport(rabbitmq_node.url("nowhere")).open()
 
 
@@ -74,7 +76,7 @@ async def test_vhost_without_permission_is_refused(
 ) -> None:
     rabbitmq_node.create_user("plugin-x", "secret", vhost)
 
-    with pytest.raises(PublisherRefusedError):
+    with pytest.raises(LoginRefusedError, match="does not let 'plugin-x' use vhost '/': rabbitmqctl set_permissions"):
         await make_transport(rabbitmq_node.url("%2F", "plugin-x", "secret"), "plugin-x").open()
 
 

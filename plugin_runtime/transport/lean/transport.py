@@ -18,8 +18,8 @@ class LeanTransport(AmqpTransport):
     _publish_connection: WiredConnection
     _consume_connection: WiredConnection
 
-    def __init__(self, url: str, *, identity: str, instance: str, insecure: bool = False) -> None:
-        super().__init__(url, identity=identity, instance=instance, insecure=insecure)
+    def __init__(self, url: str, *, identity: str, instance: str, insecure: bool = False, patient: bool = True) -> None:
+        super().__init__(url, identity=identity, instance=instance, insecure=insecure, patient=patient)
         self._lean_publisher = LeanPublisher(self._open_publish_channel)
 
     def publish(
@@ -45,7 +45,7 @@ class LeanTransport(AmqpTransport):
 
     def _connection(self, role: str) -> WiredConnection:
         name = connection_name(self._identity, self._instance, role)
-        return WiredConnection(self._address, name=name, on_restored=self._on_restored)
+        return WiredConnection(self._address, name=name, on_restored=self._on_restored, patient=self._patient)
 
     def _consumer(self, consumption: Consumption, on_delivery: OnDelivery) -> LeanConsumer:
         return LeanConsumer(self._consume_connection, consumption, on_delivery, self._vouch)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from broker.cli.connection import OnlyBroker, caller_over, connected
+from broker.cli.connection import OnlyBroker, caller_over, connected, over_rabbitmq
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import GRANT_HEADER, TENANT_HEADER, decode, encode
 from contracts.errors import (
@@ -16,6 +16,7 @@ from contracts.errors import (
     NotConnectedError,
     ServiceUnavailableError,
     TenantNotFoundError,
+    UnreachableError,
 )
 from contracts.names import OPERATOR_PLUGIN, SYSTEM_PLUGIN
 from contracts.topology import Topology
@@ -27,6 +28,7 @@ from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, Message
 from plugin_runtime.transport.memory import MemoryTransport
 from plugin_runtime.transport.memory_vhost import MemoryVhost
+from tests.ports import free_port
 
 TOPOLOGY = Topology()
 SERVICES = ("system.registry", "system.tenants", "system.dependencies")
@@ -179,3 +181,12 @@ async def test_a_rabbitmq_that_is_away_is_told_without_the_password() -> None:
             pass
 
     assert transport.is_closed
+
+
+async def test_a_port_at_which_nobody_listens_is_told_at_once() -> None:
+    port = free_port()
+    settings = RuntimeSettings(url=f"amqp://guest:hush@127.0.0.1:{port}/")
+
+    with pytest.raises(UnreachableError, match=rf"^nobody listens at 127\.0\.0\.1:{port} \(connection refused\)"):
+        async with asyncio.timeout(5.0), connected(settings, timeout=60.0, connect=over_rabbitmq):
+            pass

@@ -68,10 +68,10 @@ async def test_a_queue_without_a_consumer_is_served_by_nobody(transport: MemoryT
 async def test_a_rabbitmq_that_is_away_is_a_problem_and_not_a_wait() -> None:
     settings = RuntimeSettings(url=f"amqp://guest:hush@127.0.0.1:{free_port()}/")
 
-    problem = await problem_of(CRM, settings, timeout=0.2)
+    problem = await problem_of(CRM, settings, timeout=60.0)
 
     assert problem is not None
-    assert problem.endswith("did not answer in 0.2 s")
+    assert problem.startswith("nobody listens at 127.0.0.1:")
     assert "hush" not in problem
 
 
