@@ -91,15 +91,18 @@ def _box(node: GraphNode, box: Box) -> str:
 
 
 def _line(edge: GraphEdge, line: Line, label: float) -> str:
-    """A short stub, room for the label, then a curve from point to point."""
+    """A short stub, room for the label, then a curve from point to point, whose end alone has an arrowhead.
+
+    Two paths: some programs that draw put a marker at the end of each part of a path, not only at its last.
+    """
     away = -1 if line.is_backwards else 1
     start = line.points[0]
     points: list[Point] = [(start[0] + away * label, start[1]), *line.points[1:]]
-    path = [f"M{start[0]:.1f} {start[1]:.1f}h{away * (STUB - 3):.1f}M{points[0][0]:.1f} {start[1]:.1f}"]
-    path += [_curve(one, other) for one, other in pairwise(points)]
+    path = [f"M{points[0][0]:.1f} {start[1]:.1f}", *(_curve(one, other) for one, other in pairwise(points))]
     kind = ("" if edge.required else " optional") + (" wrong" if edge.problem else "")
     told = edge.problem or f"{edge.asker} {'requires' if edge.required else 'can use'} {edge.target} {edge.label}"
     return (
+        f'<path class="line{kind}" d="M{start[0]:.1f} {start[1]:.1f}h{away * (STUB - 3):.1f}"/>'
         f'<path class="line{kind}" data-asker="{_quoted(edge.asker)}" data-target="{_quoted(edge.target)}" '
         f'd="{"".join(path)}" marker-end="url(#{"wrong-head" if edge.problem else "head"})">'
         f"<title>{escape(told)}</title></path>"

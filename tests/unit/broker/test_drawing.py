@@ -134,6 +134,14 @@ def test_a_picture_shows_what_is_missing_in_red_and_the_optional_dashed() -> Non
     assert "prefers-color-scheme: dark" in svg(GRAPH)
 
 
+def test_an_arrowhead_stands_at_the_target_only() -> None:
+    root = ET.fromstring(svg(GRAPH))  # noqa: S314 - our own text
+    paths = [(path.get("d", ""), path.get("marker-end")) for path in root.iter(f"{SVG}path")]
+
+    assert all(drawn.count("M") == 1 for drawn, _ in paths)
+    assert sum(head is not None for _, head in paths) == len(GRAPH.edges)
+
+
 @pytest.mark.parametrize("draw", [svg, mermaid, dot])
 def test_names_cannot_break_out_of_the_text_they_stand_in(draw) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     evil = '"]; <script>alert("x")</script> & \\ ` | #'
