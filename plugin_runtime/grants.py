@@ -200,6 +200,9 @@ class Grants:
                         await asyncio.sleep(ASK_AGAIN_SECONDS)
                 held.used_at = self._clock()
                 return held.token
+        except (TenantNotFoundError, PermissionDeniedError) as error:
+            # One error for all who waited, with the way of the question to the broker: each shows its own way only.
+            raise error.with_traceback(None) from None
         except TimeoutError as error:
             raise CallTimeoutError(f"the broker gave no grant for tenant {tenant} in time") from error
 

@@ -53,8 +53,8 @@ log = structlog.get_logger()
 REGISTRATION_TRIES = 3
 AFTER_A_MISS_SECONDS = 0.5
 INSTALLED_NOWHERE = (
-    "nobody can call it before it is installed in a tenant: dependencies.install(...), or, in development, a broker "
-    "with PLEXICA_AUTO_INSTALL=yes"
+    "nobody can call it before it is installed in a tenant: plexica tenant create TENANT, then "
+    "plexica install {plugin} -t TENANT; or, in development, a broker with PLEXICA_AUTO_INSTALL=yes"
 )
 
 
@@ -203,7 +203,8 @@ class Runner:
             reasons=list(answer.reasons),
         )
         if not answer.tenants and self._owns_transport:
-            log.warning("plugin.installed_nowhere", plugin=self._definition.manifest.id, hint=INSTALLED_NOWHERE)
+            plugin = self._definition.manifest.id
+            log.warning("plugin.installed_nowhere", plugin=plugin, hint=INSTALLED_NOWHERE.format(plugin=plugin))
 
     async def stop(self) -> None:
         """Stop in order; work in flight is finished, at most for the grace. Idempotent."""

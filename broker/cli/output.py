@@ -30,7 +30,7 @@ STYLES = {
 """A cell that is one of these words gets its colour."""
 
 NEXT = {
-    "TENANT_NOT_FOUND": "see 'plexica tenant list', or make it: plexica tenant create {tenant}",
+    "TENANT_NOT_FOUND": "see 'plexica tenant list'",
     "PLUGIN_NOT_FOUND": "see 'plexica plugin list', or make it known: plexica plugin register plugin.json",
     "SERVICE_NOT_FOUND": "see 'plexica services list --tenant {tenant}'",
     "VERSION_MISMATCH": "name another range, or register that version",

@@ -106,7 +106,7 @@ class Grants:
         is_installed = bool(await dependencies.installations_of(source, plugin, tenant))
         if not is_installed and plugin not in self._operators:
             raise PermissionDeniedError(
-                f"Plugin {plugin} is not installed in tenant {tenant}",
+                f"Plugin {plugin} is not installed in tenant {tenant}: plexica install {plugin} -t {tenant}",
                 missing=plugin,
                 tenant=tenant,
                 hint=f"have an operator install it there: dependencies.install('{plugin}'); if it administers itself, "

@@ -75,7 +75,8 @@ class Tenants:
             hint = (
                 f"create it with platform.create_tenant('{tenant}'), or start the broker with PLEXICA_AUTO_INSTALL=yes"
             )
-            raise TenantNotFoundError(f"Tenant '{tenant}' not found", tenant=tenant, hint=hint)
+            text = f"Tenant '{tenant}' not found: plexica tenant create {tenant}"
+            raise TenantNotFoundError(text, tenant=tenant, hint=hint)
 
     async def list(self) -> tuple[str, ...]:
         """Every tenant, in ascending order."""

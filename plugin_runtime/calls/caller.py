@@ -92,8 +92,11 @@ class Caller:
         except CallTimeoutError as error:
             # Said by ourselves; what the callee or a service behind it says of its deadline is told in our words.
             if error.details.get("service") == service:
-                raise
+                raise error.with_traceback(None) from None
             raise timed_out(tenant, service, request, time.monotonic() - started) from error
+        except CodedError as error:
+            # The way through the bus tells the program nothing: its traceback ends near its own line.
+            raise error.with_traceback(None) from None
 
     async def _call(self, wish: _Wish, request: CallRequest, context: Context) -> CallResult:
         """Find and call; again where the failure was safe and another try may do better."""

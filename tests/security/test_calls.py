@@ -105,7 +105,10 @@ async def test_a_plugin_gets_no_grant_for_a_tenant_in_which_it_is_not_installed(
 
     answer = reply_of(await world.ask_raw(body, key=REGISTRY_KEY, headers={"x-tenant-id": "_"}))
 
-    assert refusal(answer) == ("PERMISSION_DENIED", f"Plugin {ME} is not installed in tenant {GLOBEX}")
+    assert refusal(answer) == (
+        "PERMISSION_DENIED",
+        f"Plugin {ME} is not installed in tenant {GLOBEX}: plexica install {ME} -t {GLOBEX}",
+    )
 
 
 async def test_a_plugin_gets_no_grant_in_anothers_name(world: World) -> None:

@@ -139,7 +139,9 @@ async def test_uninstallation_ends_the_grant_and_an_installation_brings_another(
     await console.dependencies.uninstall(ME)
     await eventually(lambda: ACME not in caller._grants._held)
 
-    with pytest.raises(PermissionDeniedError, match=f"^Plugin {ME} is not installed in tenant {ACME}$"):
+    with pytest.raises(
+        PermissionDeniedError, match=f"^Plugin {ME} is not installed in tenant {ACME}: plexica install {ME} -t {ACME}$"
+    ):
         await analytics.emit("analytics.events.report.made", {})
     await console.dependencies.install(ME)
     assert await analytics.emit("analytics.events.report.made", {})
@@ -179,7 +181,7 @@ async def test_nobody_speaks_for_a_tenant_that_is_not_there(world: World) -> Non
     acme = await world.tenant()
     nowhere = (await world.connect(make_plugin("console"))).tenant("nowhere")
 
-    with pytest.raises(TenantNotFoundError, match=r"^Tenant 'nowhere' not found$"):
+    with pytest.raises(TenantNotFoundError, match=r"^Tenant 'nowhere' not found: plexica tenant create nowhere$"):
         await nowhere.emit("console.events.a.b", {})
     assert await acme.emit("analytics.events.report.made", {})
 

@@ -55,7 +55,8 @@ async def test_a_plugin_gets_none_where_it_is_not_installed() -> None:
         await plane.tenants.create(ACME)
 
         with pytest.raises(
-            PermissionDeniedError, match=r"^Plugin plugin-crm is not installed in tenant acme-corp$"
+            PermissionDeniedError,
+            match=r"^Plugin plugin-crm is not installed in tenant acme-corp: plexica install plugin-crm -t acme-corp$",
         ) as no:
             await grant_of(plane, "plugin-crm")
         assert no.value.details["tenant"] == ACME
@@ -65,7 +66,9 @@ async def test_a_plugin_gets_none_where_it_is_not_installed() -> None:
 async def test_nobody_gets_one_in_a_tenant_that_is_not_there() -> None:
     async with control_plane() as plane:
         for plugin in ("plugin-crm", OPERATOR_PLUGIN):
-            with pytest.raises(TenantNotFoundError, match=r"^Tenant 'acme-corp' not found$"):
+            with pytest.raises(
+                TenantNotFoundError, match=r"^Tenant 'acme-corp' not found: plexica tenant create acme-corp$"
+            ):
                 await grant_of(plane, plugin)
 
 

@@ -36,7 +36,9 @@ async def test_tenants_are_listed_in_ascending_order(tenants: Tenants) -> None:
 
 
 async def test_an_unknown_tenant_is_named_with_a_hint(database: Database, tenants: Tenants) -> None:
-    with pytest.raises(TenantNotFoundError, match=r"^Tenant 'acme-corp' not found$") as caught:
+    with pytest.raises(
+        TenantNotFoundError, match=r"^Tenant 'acme-corp' not found: plexica tenant create acme-corp$"
+    ) as caught:
         await tenants.require(database, "acme-corp")
 
     assert caught.value.details == {

@@ -224,8 +224,7 @@ def test_an_unknown_tenant_is_one_line_that_says_what_to_do(plexica: Desk) -> No
     assert refused.status == 1
     assert refused.out == ""
     assert refused.err == (
-        "TENANT_NOT_FOUND: Tenant 'nobody' not found "
-        "(see 'plexica tenant list', or make it: plexica tenant create nobody)\n"
+        "TENANT_NOT_FOUND: Tenant 'nobody' not found: plexica tenant create nobody (see 'plexica tenant list')\n"
     )
 
 
@@ -236,7 +235,7 @@ def test_with_json_an_error_is_json_on_standard_error(plexica: Desk) -> None:
     assert refused.out == ""
     assert (error_of(refused)["code"], error_of(refused)["message"]) == (
         "TENANT_NOT_FOUND",
-        "Tenant 'nobody' not found",
+        "Tenant 'nobody' not found: plexica tenant create nobody",
     )
     assert error_of(refused)["next"].startswith("see 'plexica tenant list'")
 
