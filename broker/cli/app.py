@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from broker.cli import dependencies, graph, installations, plugins, services, tenants
+from broker.cli.confirming import confirm
 from broker.cli.options import Prefix, Url, Yes
 from broker.cli.output import Out
 from broker.cli.ping import ping
@@ -45,6 +46,22 @@ Store = Annotated[Path | None, typer.Option(help="The SQLite file; PLEXICA_STORE
 AutoInstall = Annotated[bool | None, typer.Option(help="Development: install whatever registers.")]
 
 
+def _version(value: bool) -> None:
+    if value:
+        show_version()
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the installed version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+    del show  # its callback did the work
+
+
 @app.command(rich_help_panel=SERVING, epilog="Example: plexica broker --url amqp://localhost/plexica --store broker.db")
 def broker(url: Url = None, prefix: Prefix = None, store: Store = None, auto_install: AutoInstall = None) -> None:
     """Run the broker until SIGTERM."""
@@ -61,7 +78,7 @@ def tear_down(
     """Delete every exchange and queue of a bus, with the messages in them. The store stays."""
     settings = _settings(url=url, prefix=prefix, store=store)
     if not yes:
-        typer.confirm(f"Delete all exchanges and queues that begin with '{settings.prefix}plexica'?", abort=True)
+        confirm(f"Delete all exchanges and queues that begin with '{settings.prefix}plexica'?")
     count = asyncio.run(teardown(settings))
     Console().print(f"Deleted {count} queues and the exchanges.")
 

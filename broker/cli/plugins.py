@@ -15,7 +15,6 @@ from contracts.manifest_schema import manifest_schema
 
 app = typer.Typer(no_args_is_help=True, help="Plugins: check, register, list, show, remove; the schema of plugin.json.")
 
-ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A plugin.json.")]
 ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="One plugin.json or several.")]
 
 
@@ -36,14 +35,23 @@ def schema(output: Output = None) -> None:
         write_file(output, text)
 
 
-@app.command(epilog="Example: plexica plugin register plugin.json")
+@app.command(epilog="Example: plexica plugin register examples/*/plugin.json")
 @asking
-async def register(operator: Operator, file: ManifestFile) -> None:
-    """Make a plugin version known, so that it can be installed before any instance of it runs."""
-    manifest = PluginManifest.load(file)
-    await operator.platform.publish_manifest(manifest)
-    known = {"id": manifest.id, "version": manifest.version, "name": manifest.name}
-    operator.out.result(known, f"{manifest.id} {manifest.version} is known")
+async def register(operator: Operator, files: ManifestFiles) -> None:
+    """Make plugin versions known, so that they can be installed before any instance of them runs.
+
+    All files are checked first, then registered one by one; what is known already may be registered again. With
+    --json, several files answer with a list.
+    """
+    manifests = [PluginManifest.load(file) for file in files]
+    known = []
+    for manifest in manifests:
+        await operator.platform.publish_manifest(manifest)
+        known.append({"id": manifest.id, "version": manifest.version, "name": manifest.name})
+        if not operator.out.as_json:
+            operator.out.say(f"{manifest.id} {manifest.version} is known")
+    if operator.out.as_json:
+        operator.out.json_lines(known[0] if len(known) == 1 else {"plugins": known})
 
 
 @app.command("list", epilog="Example: plexica plugin list --json")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from broker.cli.command import Operator, asking
+from broker.cli.confirming import confirm
 from broker.cli.options import TenantName, Yes
 from broker.cli.output import Listing
 
@@ -38,6 +39,6 @@ async def remove(
 ) -> None:
     """Remove a tenant with its data; refused while plugins are installed there."""
     if not yes:
-        typer.confirm(f"Remove tenant {tenant} and all its data?", abort=True, err=True)
+        confirm(f"Remove tenant {tenant} and all its data?")
     await operator.platform.remove_tenant(tenant, force=force)
     operator.out.result({"tenant": tenant, "removed": True}, f"tenant {tenant} is removed")

@@ -47,6 +47,22 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert result.output.strip()
 
 
+def test_the_version_is_an_option_too() -> None:
+    shown, asked = (CliRunner().invoke(app, [word]) for word in ("--version", "version"))
+
+    assert (shown.exit_code, shown.output) == (0, asked.output)
+    assert shown.output.strip()
+
+
+def test_a_teardown_without_anybody_to_answer_names_the_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PLEXICA_STORE", str(tmp_path / "broker.db"))
+
+    result = CliRunner().invoke(app, ["teardown"], input="")
+
+    assert result.exit_code == 1
+    assert "to do it without being asked, add --yes" in result.output
+
+
 def test_a_teardown_asks_before_it_deletes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PLEXICA_STORE", str(tmp_path / "broker.db"))
 

@@ -49,6 +49,18 @@ def test_a_removal_asks_first_and_takes_no_for_an_answer(plexica: Desk) -> None:
     assert plexica("tenant", "list", "--json").json == {"tenants": ["acme-corp"]}
 
 
+def test_a_removal_that_nobody_answers_is_not_done_and_names_the_option(plexica: Desk) -> None:
+    plexica("tenant", "create", "acme-corp")
+
+    asked = plexica("tenant", "remove", "acme-corp")
+
+    assert asked.status == 1
+    assert asked.err.splitlines()[-1] == (
+        "nobody answered, and nothing was done: to do it without being asked, add --yes"
+    )
+    assert plexica("tenant", "list", "--json").json == {"tenants": ["acme-corp"]}
+
+
 def test_a_tenant_with_plugins_goes_by_force_only(plexica: Desk) -> None:
     plexica.has(crm())
 
@@ -73,6 +85,24 @@ def test_a_plugin_is_registered_shown_and_removed(plexica: Desk) -> None:
     assert (shown.json["id"], shown.json["api"]["services"][0]["name"]) == ("plugin-crm", "crm.contacts")
     assert removed.json == {"pluginId": "plugin-crm", "versions": ["1.0.0"]}
     assert plexica("plugin", "list").out.startswith("no plugin is known")
+
+
+def test_several_plugins_are_registered_at_once_and_again(plexica: Desk) -> None:
+    files = [plexica.manifest(crm()), plexica.manifest(analytics(), "analytics.json")]
+
+    registered = plexica("plugin", "register", *files)
+    as_json = plexica("plugin", "register", *files, "--json")
+
+    assert registered.out == "plugin-crm 1.0.0 is known\nplugin-analytics 1.0.0 is known\n"
+    assert [item["id"] for item in as_json.json["plugins"]] == ["plugin-crm", "plugin-analytics"]
+
+
+def test_one_broken_manifest_keeps_all_from_being_registered(plexica: Desk) -> None:
+    refused = plexica("plugin", "register", plexica.manifest(crm()), plexica.manifest({}, "broken.json"))
+
+    assert refused.status == 1
+    assert "broken.json has " in refused.err
+    assert plexica("plugin", "list", "--json").json == {"plugins": []}
 
 
 def test_one_version_of_a_plugin_is_shown_and_removed(plexica: Desk) -> None:
