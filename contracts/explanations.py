@@ -24,7 +24,7 @@ def explained(cause: Cause) -> list[str]:
     lines += [f"  also {spoken(demand)}" for demand in cause.constraints if demand not in cause.steps]
     if cause.exists:
         lines.append(f"  there is {', '.join(cause.exists)}")
-    elif cause.steps and not _is_circle(cause):
+    elif cause.steps and not is_circle(cause):
         lines.append(f"  nothing is known of {cause.steps[-1].target}")
     return lines
 
@@ -38,5 +38,6 @@ def spoken(demand: Demand) -> str:
     return f"{asker} {verb} {demand.service_name} {demand.range or '*'} of {demand.target}"
 
 
-def _is_circle(cause: Cause) -> bool:
+def is_circle(cause: Cause) -> bool:
+    """Whether plugins that require each other are the cause: then no order of installing them is right."""
     return cause.chain[-1] in cause.chain[:-1]

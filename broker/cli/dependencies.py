@@ -7,11 +7,11 @@ from broker.cli.impact import show_what_if
 from broker.cli.options import PluginArgument, RangeArgument, Recursive
 from broker.cli.output import Listing
 from contracts.dependencies import DependencyEdge, Resolution
-from contracts.explanations import explained
+from contracts.explanations import explained, is_circle
 
 app = typer.Typer(no_args_is_help=True, help="Dependencies: show, resolve, what stands in the way, the graph.")
 
-COLUMNS = ("plugin", "version", "needs", "range", "", "reason")
+COLUMNS = ("plugin", "version", "needs", "range", "kind", "reason")
 
 
 @app.command(epilog="Example: plexica deps show plugin-analytics --recursive")
@@ -82,6 +82,8 @@ def _resolution_lines(found: Resolution) -> list[str]:
     ]
     lines += [f"  {line}" for cause in found.causes for line in explained(cause)]
     lines += [f"  note: {warning}" for warning in found.warnings]
-    if found.install_order:
+    if any(is_circle(cause) for cause in found.causes):
+        lines.append("  no order: circular")
+    elif found.install_order:
         lines.append(f"  install order: {', '.join(found.install_order)}")
     return lines

@@ -34,7 +34,10 @@ async def list_services(
 ) -> None:
     """List the services that are registered in a tenant."""
     found = await services_of(operator.caller, operator.tenant, plugin=plugin, status=status)
+    is_filtered = plugin is not None or status is not None
     empty = f"no such service is registered in {operator.tenant}"
+    if not (found or is_filtered or operator.out.as_json):
+        empty = "\n".join([f"no service is registered in {operator.tenant}", *await _to_install(operator)])
     operator.out.result(
         {"services": found, "count": len(found)}, Listing(COLUMNS, [_row(item) for item in found], empty)
     )
@@ -72,6 +75,15 @@ async def watch(
     heard = await watch_registry(operator, pattern, count=count, seconds=seconds)
     if count is not None and heard < count:
         raise typer.Exit(1)
+
+
+async def _to_install(operator: Operator) -> list[str]:
+    """Which plugins are known, as all that ever ran are, but not installed in the tenant; with the command for each."""
+    there = {item.plugin_id for item in await operator.dependencies.installations()}
+    known = sorted({item.id for item in await operator.platform.plugins()} - there)
+    return [
+        f"{plugin} is known but not installed there: plexica install {plugin} -t {operator.tenant}" for plugin in known
+    ]
 
 
 def _row(record: ServiceRecord) -> tuple[str, ...]:

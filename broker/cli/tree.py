@@ -13,7 +13,7 @@ _GUIDES = {False: ("├── ", "│   "), True: ("└── ", "    ")}
 def tree(graph: DependencyGraph, root: str | None = None) -> list[Text]:
     """The lines of the tree: from ``root``, or from every plugin that nobody needs.
 
-    A plugin's own needs are drawn where it comes first; circles end where they close.
+    A plugin's own needs are drawn where it comes first; circles end, and are named, where they close.
     """
     return list(_Tree(graph).lines(root))
 
@@ -26,6 +26,7 @@ class _Tree:
             self._edges.setdefault(edge.asker, []).append(edge)
         self._needed = {edge.target for edge in graph.edges}
         self._drawn: set[str] = set()
+        self._path: list[str] = []
 
     def lines(self, root: str | None) -> Iterator[Text]:
         # What only a circle needs is reached from no free plugin: the second half begins in each circle.
@@ -37,14 +38,20 @@ class _Tree:
 
     def _below(self, plugin: str, indent: str) -> Iterator[Text]:
         self._drawn.add(plugin)
+        self._path.append(plugin)
         edges = self._edges.get(plugin, [])
         for edge in edges:
             guide, further = _GUIDES[edge is edges[-1]]
             line = Text.assemble((indent + guide, "dim"), self._need(edge))
             is_again = edge.target in self._drawn and edge.target in self._edges
-            yield line.append(" (above)", "dim") if is_again else line
-            if not is_again:
+            if edge.target in self._path:
+                yield line.append(" (circle)", "yellow")
+            elif is_again:
+                yield line.append(" (above)", "dim")
+            else:
+                yield line
                 yield from self._below(edge.target, indent + further)
+        self._path.pop()
 
     def _need(self, edge: GraphEdge) -> Text:
         node = self._nodes[edge.target]

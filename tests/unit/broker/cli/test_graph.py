@@ -49,7 +49,7 @@ def test_circles_end_where_they_close_and_are_drawn_though_nobody_stands_outside
         "plugin-c 1.0.0",
         "plugin-a 1.0.0",
         "└── plugin-b 1.0.0  ^1.0.0",
-        "    └── plugin-a 1.0.0  ^1.0.0 (above)",
+        "    └── plugin-a 1.0.0  ^1.0.0 (circle)",
     ]
 
 

@@ -85,6 +85,50 @@ def test_what_is_not_discovered_is_exit_status_1(plexica: Desk) -> None:
     assert error_of(absent)["code"] == "SERVICE_NOT_FOUND"
 
 
+def test_no_service_in_a_tenant_names_what_could_be_installed(plexica: Desk) -> None:
+    plexica.has(crm(), installed=False)
+
+    listed = plexica("services", "list", "-t", "acme-corp")
+    filtered = plexica("services", "list", "-t", "acme-corp", "--status", "HEALTHY")
+
+    assert listed.out == (
+        "no service is registered in acme-corp\n"
+        "plugin-crm is known but not installed there: plexica install plugin-crm -t acme-corp\n"
+    )
+    assert filtered.out == "no such service is registered in acme-corp\n"
+
+
+def test_a_circle_has_no_install_order(plexica: Desk) -> None:
+    need = {"version": "^1.0.0", "required": True}
+    one = {
+        "id": "plugin-a",
+        "name": "A",
+        "version": "1.0.0",
+        "api": {"dependencies": [{"pluginId": "plugin-b", **need}]},
+    }
+    two = {
+        "id": "plugin-b",
+        "name": "B",
+        "version": "1.0.0",
+        "api": {"dependencies": [{"pluginId": "plugin-a", **need}]},
+    }
+    plexica.has(one, two, installed=False)
+
+    resolved = plexica("deps", "resolve", "plugin-a", "-t", "acme-corp")
+
+    assert resolved.status == 1
+    assert resolved.out.splitlines()[-1] == "  no order: circular"
+    assert "install order" not in resolved.out
+
+
+def test_every_column_of_dependents_has_a_name(plexica: Desk) -> None:
+    plexica.has(crm(), analytics())
+
+    listed = plexica("deps", "dependents", "plugin-crm")
+
+    assert listed.lines[0] == ["PLUGIN", "VERSION", "NEEDS", "RANGE", "KIND", "REASON"]
+
+
 # Watching
 
 
