@@ -6,24 +6,16 @@ stop     deregister (no new calls are routed here) -> run until the call queues 
          -> finish every delivery already received -> close
 """
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from contracts.errors import (
-    CodedError,
-    PlexicaError,
-    ServiceNotFoundError,
-    ServiceUnavailableError,
-    TransportError,
-)
+from contracts.errors import CodedError, ServiceNotFoundError, ServiceUnavailableError, TransportError
 from contracts.events import DataChange
 from contracts.grants import GrantList
-from contracts.registry import REGISTRY_SERVICE, Announcement, RegisterAnswer, TenantView
+from contracts.registry import REGISTRY_SERVICE, Announcement, HeartbeatAnswer, RegisterAnswer, TenantView
 from contracts.topology import Topology
 from plugin_runtime.announcements import InstanceQueue
 from plugin_runtime.calls.caller import Caller
@@ -39,6 +31,7 @@ from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.events.publisher import EventPublisher
 from plugin_runtime.gate import Gate
 from plugin_runtime.grants import Grants
+from plugin_runtime.heart import Heart
 from plugin_runtime.installations import Installations
 from plugin_runtime.keys import KeyRing
 from plugin_runtime.registration import Registrar
@@ -51,7 +44,6 @@ from plugin_runtime.transport.base import Transport
 log = structlog.get_logger()
 
 REGISTRATION_TRIES = 3
-AFTER_A_MISS_SECONDS = 0.5
 INSTALLED_NOWHERE = (
     "nobody can call it before it is installed in a tenant: plexica tenant create TENANT, then "
     "plexica install {plugin} -t TENANT; or, in development, a broker with PLEXICA_AUTO_INSTALL=yes"
@@ -87,7 +79,6 @@ class Runner:
         topology = Topology(settings.prefix)
         manifest = definition.manifest
         self._view = RegistryView()
-        self._lost_track = asyncio.Event()
         self._discovery = ServiceDiscovery(manifest, self._view, self._ask_versions)
         keys = KeyRing()
         self._grants = Grants(self._ask_grants, keys)
@@ -104,6 +95,13 @@ class Runner:
             announcement_watchers=announcement_watchers,
         )
         self._installations = Installations(manifest, means, self._grants, everywhere=serves_all_tenants)
+        self._heart = Heart(
+            instance=instance,
+            beat=self._beat,
+            is_complete=self._view.heard_revision,
+            register=self._register,
+            renew=self._grants.renew,
+        )
         dead_letters = DeadLetters(transport, topology)
         gate = Gate(
             topology,
@@ -140,7 +138,7 @@ class Runner:
             broadcasts=[mark for mark in definition.marks if mark.broadcast],
             on_presence=self._client.on_presence,
             on_declared=self._discovery.declare,
-            on_gap=self._lost_track.set,
+            on_gap=self._heart.lose_track,
             announcement_watchers=announcement_watchers,
             data_watchers=data_watchers,
             concurrency=settings.concurrency,
@@ -154,8 +152,6 @@ class Runner:
             own=self._own,
             concurrency=settings.concurrency,
         )
-        self._heart: asyncio.Task[None] | None = None
-        self._registering = asyncio.Lock()
 
     @property
     def platform(self) -> PlatformClient:
@@ -192,7 +188,7 @@ class Runner:
         answer = await self._register()
         await self._consumers.start(answer)
         self._transport.on_reconnected(self._reconnected)
-        self._heart = asyncio.create_task(self._beat(answer.heartbeat_seconds), name="heartbeat")
+        self._heart.start(answer.heartbeat_seconds)
         log.info(
             "plugin.started",
             plugin=self._definition.manifest.id,
@@ -211,9 +207,7 @@ class Runner:
         deadline = Deadline.after(self._settings.grace_seconds)
         answer, self.answer = self.answer, None
         try:
-            if self._heart is not None:
-                self._heart.cancel()
-                await asyncio.gather(self._heart, return_exceptions=True)
+            await self._heart.stop()
             if answer is not None and self._consumers:
                 await self._leave(answer, deadline)
             else:
@@ -245,54 +239,27 @@ class Runner:
             await self._transport.close()
 
     async def _register(self) -> RegisterAnswer:
-        async with self._registering:
-            self._lost_track.clear()
+        answer = await self._registrar.register()
+        for _ in range(REGISTRATION_TRIES):
+            if answer.revision >= self._view.revision:
+                break
+            # Announcements overtook the answer: what it shows is older than what is known.
             answer = await self._registrar.register()
-            for _ in range(REGISTRATION_TRIES):
-                if answer.revision >= self._view.revision:
-                    break
-                # Announcements overtook the answer: what it shows is older than what is known.
-                answer = await self._registrar.register()
-            self._discovery.declare(answer.dependencies)
-            services = [item.service_name for item in answer.dependencies if item.service_name]
-            self._view.reset(answer.views, services, answer.revision)
-            self._installations.replace(answer)
-            self.answer = answer
-            if answer.status != "HEALTHY":
-                log.warning("plugin.degraded", plugin=self._definition.manifest.id, reasons=list(answer.reasons))
-            return answer
+        self._discovery.declare(answer.dependencies)
+        services = [item.service_name for item in answer.dependencies if item.service_name]
+        self._view.reset(answer.views, services, answer.revision)
+        self._installations.replace(answer)
+        self.answer = answer
+        if answer.status != "HEALTHY":
+            log.warning("plugin.degraded", plugin=self._definition.manifest.id, reasons=list(answer.reasons))
+        return answer
 
     async def _reconnected(self) -> None:
         """Have the heart register again; it tries until it succeeds."""
-        self._lost_track.set()
+        self._heart.lose_track()
 
-    async def _beat(self, heartbeat_seconds: float) -> None:
-        """Renew the lease for ever; nothing but a cancellation ends this, or the instance would die of silence."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(heartbeat_seconds):
-                    await self._lost_track.wait()
-            try:
-                await self._beat_once()
-            except PlexicaError as error:
-                log.warning("plugin.heartbeat_missed", reason=str(error))
-                await asyncio.sleep(AFTER_A_MISS_SECONDS)
-            except Exception:
-                log.exception("plugin.heartbeat_failed")
-                await asyncio.sleep(AFTER_A_MISS_SECONDS)
-
-    async def _beat_once(self) -> None:
-        if self._lost_track.is_set():
-            log.info("plugin.registers_again", instance=self.instance)
-            await self._register()
-            return
-        answer = await self._registrar.heartbeat(self._caller, self._server.load)
-        if answer is None:
-            return
-        is_complete = self._view.heard_revision(answer.revision)
-        if not answer.known or not is_complete:
-            self._lost_track.set()
-        await self._grants.renew()
+    async def _beat(self) -> HeartbeatAnswer | None:
+        return await self._registrar.heartbeat(self._caller, self._server.load)
 
     async def _ask_grants(self, tenants: Sequence[str]) -> GrantList:
         return await self._registrar.grants(self._caller, tenants)

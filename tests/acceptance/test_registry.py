@@ -1,6 +1,8 @@
 """The registry: who offers what, told by announcements, and who went without a word."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,12 +30,13 @@ from tests.acceptance.world import ACME, GLOBEX, LEASE_SECONDS, World, short, st
 from tests.waiting import eventually
 
 SERVICE = "crm.contacts"
+BEAT_SECONDS = LEASE_SECONDS / 3
 NOT_FOUND = r"^Service crm\.contacts not found or unavailable"
 
 
 async def short_lived(open_world: OpenWorld) -> World:
     """A world in which a lease runs out while one watches."""
-    return await open_world(lease_seconds=LEASE_SECONDS, heartbeat_seconds=LEASE_SECONDS / 3)
+    return await open_world(lease_seconds=LEASE_SECONDS, heartbeat_seconds=BEAT_SECONDS)
 
 
 def make_stuck() -> tuple[Plugin, list[Call]]:
@@ -486,6 +489,38 @@ async def test_silent_instance_is_degraded_first_and_still_answers(open_world: O
 
     await eventually(status_is(acme, SERVICE, "DEGRADED"), 5)
     assert await acme.service(SERVICE).get("/contacts") == "served"
+
+
+def want_registration(runner: Runner) -> None:
+    runner._heart.lose_track()
+
+
+def want_grants(runner: Runner) -> None:
+    held = runner._grants._held[ACME]
+    held.renew_at, held.used_at = 0.0, time.monotonic()
+
+
+@pytest.mark.parametrize(("path", "wants"), [("/register", want_registration), ("/grants", want_grants)])
+async def test_broker_that_is_slow_with_something_else_still_hears_heartbeats(
+    open_world: OpenWorld, path: str, wants: Callable[[Runner], None]
+) -> None:
+    world = await short_lived(open_world)
+    crm, acme = await world.connect(make_crm()), await world.tenant()
+    asked, goes_on, system = list[Call](), asyncio.Event(), world.broker._runner._server._routers["system.registry"]
+    answer = system.match("PUT", path).mark
+
+    async def wait(call: Call) -> None:
+        asked.append(call)
+        await goes_on.wait()
+
+    object.__setattr__(answer, "handler", wait)
+    wants(crm)
+    with world.sent_by(crm) as sent:
+        await eventually(lambda: asked and len(sent) > 2 * LEASE_SECONDS / BEAT_SECONDS)
+    found = await acme.registry.list()
+    goes_on.set()
+
+    assert [short(one) for one in found] == [(SERVICE, "1.0.0", "HEALTHY")]
 
 
 async def test_late_heartbeat_brings_an_instance_back(open_world: OpenWorld) -> None:

@@ -136,9 +136,7 @@ class World:
 
     def silence(self, runner: Runner) -> None:
         """No more heartbeats come from an instance that otherwise lives."""
-        if runner._heart is not None:
-            runner._heart.cancel()
-            runner._heart = None
+        runner._heart.cancel()
 
     def deafen(self, runner: Runner) -> None:
         """What an instance knows of the registry follows no announcement any more, as if they were late."""
