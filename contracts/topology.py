@@ -21,9 +21,29 @@ business; plugin authors never write it::
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_instance, check_plugin_id
+from contracts.queues import Binding, Exchange, Queue
+
+__all__ = [
+    "CALL_QUEUE_LENGTH",
+    "CONSUMER_DELETED",
+    "DEFAULT_EXCHANGE",
+    "DELIVERY_LIMIT",
+    "DIRECT_REPLY_TO",
+    "HEARTBEAT_KEY",
+    "HEARTBEAT_QUEUE_LENGTH",
+    "HEARTBEAT_TTL_SECONDS",
+    "IDLE_QUEUE_SECONDS",
+    "INSTANCE_QUEUE_LENGTH",
+    "RABBITMQ_EVENTS",
+    "RETRY_DELAYS_SECONDS",
+    "Binding",
+    "Exchange",
+    "Queue",
+    "Topology",
+    "connection_name",
+]
 
 CALL_QUEUE_LENGTH = 10_000
 INSTANCE_QUEUE_LENGTH = 10_000
@@ -49,53 +69,6 @@ CONSUMER_DELETED = "consumer.deleted"
 
 RETRY_DELAYS_SECONDS = (1.0, 5.0, 30.0, 300.0)
 """How long an event waits before its second, third, fourth and fifth attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A durable topic exchange."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """A queue as it is declared. Seconds are floats; the transport turns them into RabbitMQ's milliseconds.
-
-    Attributes:
-        kind: ``classic`` or ``quorum``; always durable, unless ``exclusive``.
-        exclusive: Belongs to one connection and goes with it.
-        message_ttl_seconds: How long a message may stay before it is dead lettered.
-        expires_seconds: The queue is deleted after so long without a consumer.
-        max_length: How many ready messages it holds; ``overflow`` says what happens beyond.
-        delivery_limit: Quorum only: a message delivered more often than this is dead lettered.
-        dead_letter_exchange: Where rejected, expired and poison messages go.
-        dead_letter_routing_key: The routing key they get; their own when None.
-        dead_letter_at_least_once: Quorum only: dead lettering itself waits for confirms.
-        single_active_consumer: One consumer at a time gets messages.
-    """
-
-    name: str
-    kind: Literal["classic", "quorum"] = "classic"
-    exclusive: bool = False
-    message_ttl_seconds: float | None = None
-    expires_seconds: float | None = None
-    max_length: int | None = None
-    overflow: Literal["drop-head", "reject-publish"] | None = None
-    delivery_limit: int | None = None
-    dead_letter_exchange: str | None = None
-    dead_letter_routing_key: str | None = None
-    dead_letter_at_least_once: bool = False
-    single_active_consumer: bool = False
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Binding:
-    """A queue hears an exchange's messages whose routing key the pattern ``routing_key`` admits."""
-
-    queue: str
-    exchange: str
-    routing_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,39 +288,6 @@ class Topology:
     def dead_binding(self, plugin: str) -> Binding:
         """A plugin's dead letters come to its own queue."""
         return Binding(self.dead_queue(plugin).name, self.dead, f"{plugin}.#")
-
-
-# Keys of announcements on ``plexica.registry``
-
-
-def service_announcement(change: Literal["registered", "deregistered", "status"], service: str) -> str:
-    """``_.service.registered.crm.contacts``."""
-    return f"{NO_TENANT}.service.{change}.{service}"
-
-
-def presence_announcement(service: str) -> str:
-    """``_.presence.crm.contacts``: the last instance of a version went."""
-    return f"{NO_TENANT}.presence.{service}"
-
-
-def dependency_announcement(plugin: str) -> str:
-    """``_.dependency.declared.plugin-analytics``."""
-    return f"{NO_TENANT}.dependency.declared.{plugin}"
-
-
-def plugin_announcement(tenant: str, change: Literal["installed", "uninstalled", "upgraded"], plugin: str) -> str:
-    """``acme-corp.plugin.installed.plugin-crm``."""
-    return f"{tenant}.plugin.{change}.{plugin}"
-
-
-def tenant_announcement(tenant: str, change: Literal["created", "removed"]) -> str:
-    """``acme-corp.tenant.removed``."""
-    return f"{tenant}.tenant.{change}"
-
-
-def keys_announcement() -> str:
-    """``_.grants.keys``: the keys by which grants are checked."""
-    return f"{NO_TENANT}.grants.keys"
 
 
 def connection_name(plugin: str, instance: str, role: str) -> str:

@@ -14,8 +14,8 @@ from plugin_runtime.context import new_instance
 from plugin_runtime.definition import Definition, default_name
 from plugin_runtime.logs import configure_logs
 from plugin_runtime.marks import Function, ServiceDefinition, SubscriptionMark
+from plugin_runtime.platform_client import PlatformClient
 from plugin_runtime.registration import RemoteRegistrar
-from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.runner import Runner
 from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.signals import run_until_signalled

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from contracts.dependencies import (
     CanUninstall,
@@ -13,24 +12,16 @@ from contracts.dependencies import (
     Installation,
     InstallationList,
     InstallRequest,
-    KnownPlugin,
-    PluginList,
-    PublishManifestRequest,
-    RemovedPlugin,
     Resolution,
-    TenantList,
     UninstallRequest,
     Upgrade,
     UpgradeRequest,
-    WhatIf,
 )
-from contracts.manifest import Dependency, PluginManifest
+from contracts.manifest import Dependency
 from contracts.names import NO_TENANT
 from contracts.registry import (
     DEPENDENCIES_SERVICE,
-    PLUGINS_SERVICE,
     REGISTRY_SERVICE,
-    TENANTS_SERVICE,
     Announcement,
     DeregisterRequest,
     ServiceList,
@@ -41,6 +32,9 @@ from plugin_runtime.calls.caller import NO_CONTEXT, Caller
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.data.watch import Watch, Watchers
 from plugin_runtime.discovery import ServiceDiscovery
+from plugin_runtime.platform_client import PlatformClient, segment
+
+__all__ = ["DependencyClient", "PlatformClient", "RegistryClient", "services_of"]
 
 DISCOVER_SECONDS = 30.0
 PAGE_SIZE = 1000
@@ -140,21 +134,21 @@ class DependencyClient:
 
     async def resolve(self, plugin: str) -> Resolution:
         """Whether the plugin's dependencies are met in the tenant, why not, and in which order to install."""
-        return Resolution.parse(await self._ask("GET", f"/resolve/{_segment(plugin)}"))
+        return Resolution.parse(await self._ask("GET", f"/resolve/{segment(plugin)}"))
 
     async def dependencies(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
         """What the plugin depends on, directly or all the way."""
-        answer = await self._ask("GET", f"/dependencies/{_segment(plugin)}", query={"recursive": recursive})
+        answer = await self._ask("GET", f"/dependencies/{segment(plugin)}", query={"recursive": recursive})
         return list(DependencyList.parse(answer).edges)
 
     async def dependents(self, plugin: str, *, recursive: bool = False) -> list[DependencyEdge]:
         """Who depends on the plugin, directly or all the way."""
-        answer = await self._ask("GET", f"/dependents/{_segment(plugin)}", query={"recursive": recursive})
+        answer = await self._ask("GET", f"/dependents/{segment(plugin)}", query={"recursive": recursive})
         return list(DependencyList.parse(answer).edges)
 
     async def can_uninstall(self, plugin: str) -> CanUninstall:
         """Whether no installed plugin requires it, and who does."""
-        return CanUninstall.parse(await self._ask("GET", f"/can-uninstall/{_segment(plugin)}"))
+        return CanUninstall.parse(await self._ask("GET", f"/can-uninstall/{segment(plugin)}"))
 
     async def install(self, plugin: str, version: str = "*", *, force: bool = False) -> Installation:
         """Install the highest known version in the range: beside other majors, in place of its own.
@@ -219,74 +213,6 @@ class DependencyClient:
         )
 
 
-class PlatformClient:
-    """Tenants and known plugins: what belongs to no single tenant."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def create_tenant(self, tenant: str) -> None:
-        """Create a tenant; one that exists is no error."""
-        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "PUT", "/tenants", body={"id": tenant})
-
-    async def tenants(self) -> list[str]:
-        """Every tenant in ascending order."""
-        return list(TenantList.parse(await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "GET", "/tenants")).tenants)
-
-    async def remove_tenant(self, tenant: str, *, force: bool = False) -> None:
-        """Remove a tenant with its data; `StillRequiredError` while plugins are installed, unless ``force``."""
-        path = f"/tenants/{_segment(tenant)}"
-        await self._caller.ask(NO_TENANT, TENANTS_SERVICE, "DELETE", path, query={"force": force})
-
-    async def publish_manifest(self, manifest: PluginManifest) -> None:
-        """Make a plugin version known before any instance of it runs."""
-        body = PublishManifestRequest(manifest=manifest)
-        await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "PUT", "/plugins", body=body)
-
-    async def manifest(self, plugin: str, version: str = "*") -> PluginManifest:
-        """The manifest of the highest known version in the range.
-
-        Raises:
-            PluginNotFoundError: The broker knows no such plugin.
-            VersionMismatchError: The broker knows no version in the range.
-        """
-        path, query = f"/manifests/{_segment(plugin)}", {"version": version}
-        answer = await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", path, query=query)
-        return PluginManifest.parse(answer)
-
-    async def remove_plugin(self, plugin: str, *, version: str | None = None, force: bool = False) -> RemovedPlugin:
-        """Have the broker forget a plugin, or one version of it, with the queues and dead letters it left.
-
-        Args:
-            plugin: Its id.
-            version: That version only; all of them when None.
-            force: Uninstall it from every tenant first.
-
-        Raises:
-            StillRequiredError: Instances of it run (stop them first, also with ``force``), or it is installed; details:
-                ``blockedBy``.
-            PluginNotFoundError: The broker knows no such plugin, or no such version.
-            PermissionDeniedError: This plugin is no operator.
-        """
-        path, query = f"/plugins/{_segment(plugin)}", {"version": version, "force": force}
-        return RemovedPlugin.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "DELETE", path, query=query))
-
-    async def what_if(self, plugin: str, version: str = "*") -> WhatIf:
-        """What an upgrade to the highest known version in the range would do in each tenant; changes nothing.
-
-        Raises:
-            PluginNotFoundError: The broker knows no such plugin.
-            VersionMismatchError: The broker knows no version in the range.
-            PermissionDeniedError: This plugin is no operator.
-        """
-        path, query = f"/what-if/{_segment(plugin)}", {"version": version}
-        return WhatIf.parse(await self._caller.ask(NO_TENANT, DEPENDENCIES_SERVICE, "GET", path, query=query))
-
-    async def plugins(self) -> list[KnownPlugin]:
-        """Every known plugin version, sorted by id, then version."""
-        return list(PluginList.parse(await self._caller.ask(NO_TENANT, PLUGINS_SERVICE, "GET", "/plugins")).plugins)
-
-
 async def services_of(
     caller: Caller,
     tenant: str,
@@ -305,8 +231,3 @@ async def services_of(
         found += services
         if len(services) < PAGE_SIZE:
             return found
-
-
-def _segment(name: str) -> str:
-    """A name as one segment of a path; what it may be is the broker's to judge."""
-    return quote(name, safe="")

@@ -34,8 +34,8 @@ from plugin_runtime.grants import Grants
 from plugin_runtime.heart import Heart
 from plugin_runtime.installations import Installations
 from plugin_runtime.keys import KeyRing
+from plugin_runtime.platform_client import PlatformClient
 from plugin_runtime.registration import Registrar
-from plugin_runtime.registry_client import PlatformClient
 from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.settings import RuntimeSettings
 from plugin_runtime.tenant import Means, TenantClient

@@ -6,6 +6,14 @@ from typing import Literal
 from broker.outbox.store import Outbox
 from broker.registry import store
 from broker.storage.database import Transaction
+from contracts.announcement_keys import (
+    dependency_announcement,
+    keys_announcement,
+    plugin_announcement,
+    presence_announcement,
+    service_announcement,
+    tenant_announcement,
+)
 from contracts.dependencies import Installation
 from contracts.grants import VerificationKey
 from contracts.manifest import Dependency
@@ -19,14 +27,6 @@ from contracts.registry import (
     ServiceAnnouncement,
     ServiceRecord,
     TenantAnnouncement,
-)
-from contracts.topology import (
-    dependency_announcement,
-    keys_announcement,
-    plugin_announcement,
-    presence_announcement,
-    service_announcement,
-    tenant_announcement,
 )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts import topology
+from contracts import announcement_keys, topology
 from contracts.names import (
     check_event_key,
     check_instance,
@@ -40,10 +40,10 @@ LONGEST_NAMES = [
     *[queue.name for queue in BUS.instance_queues(PLUGIN, INSTANCE)],
     *[queue.name for queue in BUS.subscription_queues(PLUGIN, SUBSCRIPTION)],
     *[binding.routing_key for binding in BUS.subscription_bindings(PLUGIN, SUBSCRIPTION)],
-    topology.service_announcement("deregistered", SERVICE),
-    topology.presence_announcement(SERVICE),
-    topology.dependency_announcement(PLUGIN),
-    topology.plugin_announcement(TENANT, "uninstalled", PLUGIN),
+    announcement_keys.service_announcement("deregistered", SERVICE),
+    announcement_keys.presence_announcement(SERVICE),
+    announcement_keys.dependency_announcement(PLUGIN),
+    announcement_keys.plugin_announcement(TENANT, "uninstalled", PLUGIN),
     topology.connection_name(PLUGIN, INSTANCE, "publish"),
 ]
 
@@ -63,14 +63,15 @@ def test_routing_keys_begin_with_the_tenant() -> None:
     assert BUS.call_key("acme-corp", "crm.contacts", "1.0.0") == "acme-corp.crm.contacts.1.0.0"
     assert BUS.tenant_key("acme-corp", "crm.events.contact.created") == "acme-corp.crm.events.contact.created"
     assert (
-        topology.plugin_announcement("acme-corp", "installed", "plugin-crm") == "acme-corp.plugin.installed.plugin-crm"
+        announcement_keys.plugin_announcement("acme-corp", "installed", "plugin-crm")
+        == "acme-corp.plugin.installed.plugin-crm"
     )
 
 
 def test_announcements_without_a_tenant_begin_with_an_underscore() -> None:
-    assert topology.service_announcement("status", "crm.contacts") == "_.service.status.crm.contacts"
-    assert topology.presence_announcement("crm.contacts") == "_.presence.crm.contacts"
-    assert topology.dependency_announcement("plugin-crm") == "_.dependency.declared.plugin-crm"
+    assert announcement_keys.service_announcement("status", "crm.contacts") == "_.service.status.crm.contacts"
+    assert announcement_keys.presence_announcement("crm.contacts") == "_.presence.crm.contacts"
+    assert announcement_keys.dependency_announcement("plugin-crm") == "_.dependency.declared.plugin-crm"
 
 
 def test_the_queues_are_named_as_designed() -> None:
