@@ -1,12 +1,16 @@
 """What cannot start says why in one place, with status 1; what can wait, waits and says so."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from contracts.errors import InvalidRequestError
-from plugin_runtime import Plugin
+from broker.cli.connection import caller_over, over_rabbitmq
+from broker.cli.connection import connected as connected_to
+from contracts.errors import InvalidRequestError, ServiceUnavailableError
+from plugin_runtime import Plugin, RuntimeSettings
+from plugin_runtime.registry_client import PlatformClient
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQNode
 from tests.reliability.processes import OBSERVER, Processes, answered, connected
@@ -170,3 +174,11 @@ async def test_a_store_that_is_a_folder_ends_with_a_sentence(processes: Processe
     assert await processes.ended(name) == 1
     assert f"plexica broker: store '{tmp_path}' is a folder, not a file" in processes.log(name)
     assert "Traceback" not in processes.log(name)
+
+
+async def test_a_bus_that_never_had_a_broker_is_told_at_once(vhost_url: str) -> None:
+    settings = RuntimeSettings(url=vhost_url)
+
+    async with connected_to(settings, timeout=60.0, connect=over_rabbitmq) as transport:
+        with pytest.raises(ServiceUnavailableError, match=r"^no broker answers on "):
+            await asyncio.wait_for(PlatformClient(caller_over(transport, settings, timeout=60.0)).tenants(), 5.0)
