@@ -44,11 +44,6 @@ class Hearing:
         return subscription.source == "events" and any(covers(item, subscription.pattern) for item in self.listed)
 
 
-def heard_by(instances: Iterable[Hearing]) -> frozenset[Subscription]:
-    """What instances hear together."""
-    return frozenset(subscription for instance in instances for subscription in instance.subscriptions)
-
-
 def heard_now(before: frozenset[Subscription], instances: Sequence[Hearing]) -> frozenset[Subscription]:
     """What a major hears.
 
@@ -56,7 +51,8 @@ def heard_now(before: frozenset[Subscription], instances: Sequence[Hearing]) -> 
         before: What it heard until now.
         instances: All that are registered, late ones too.
     """
-    current, decide = heard_by(instances), [instance for instance in instances if instance.has_handlers]
+    current = frozenset(subscription for instance in instances for subscription in instance.subscriptions)
+    decide = [instance for instance in instances if instance.has_handlers]
     if not decide:
         return before | current
     kept = (

@@ -6,7 +6,7 @@ import structlog
 
 from broker.dependencies.resolver import major
 from broker.plugins import store as plugins
-from broker.registry.hearing import Hearing, heard_by, heard_now
+from broker.registry.hearing import Hearing, heard_now
 from broker.storage.database import Row, Source, Transaction
 from contracts.registry import Subscription
 
@@ -68,12 +68,13 @@ async def settle(transaction: Transaction, plugin: str) -> None:
     for instance, heard in (await of_instances(transaction, plugin)).items():
         registered.setdefault(major(instance[1]), {})[instance] = heard
     for its_major, instances in registered.items():
-        former = before.get(its_major, frozenset())
-        hearing = await _hearing(transaction, plugin, instances)
-        now = heard_now(former, hearing)
+        former, current = before.get(its_major, frozenset()), frozenset().union(*instances.values())
+        now = current
+        if former - current:  # manifests may be large: they are read only where they are asked
+            now = heard_now(former, await _hearing(transaction, plugin, instances))
         if now != former:
             await _replace(transaction, plugin, its_major, now)
-        _tell(plugin, dropped=former - now, kept=now - heard_by(hearing))
+        _tell(plugin, dropped=former - now, kept=now - current)
 
 
 async def forget(transaction: Transaction, plugin: str, gone: int) -> None:

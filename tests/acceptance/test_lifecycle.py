@@ -134,7 +134,6 @@ async def test_events_are_heard_all_through_an_upgrade(open_world: OpenWorld) ->
     ears = [Ears().on(plugin, "console.events.#") for plugin in (old, new)]
     first = await world.connect(old)
     await acme.dependencies.install("plugin-crm")
-    await console.platform.publish_manifest(manifest("console"))
     await acme.dependencies.install("plugin-console")
     await console.platform.publish_manifest(new.manifest)
     await acme.emit("console.events.before", 1)
