@@ -38,6 +38,7 @@ from plugin_runtime.platform_client import PlatformClient
 from plugin_runtime.registration import Registrar
 from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.settings import RuntimeSettings
+from plugin_runtime.slips import PublishedKeys, tell_slips
 from plugin_runtime.tenant import Means, TenantClient
 from plugin_runtime.transport.base import Transport
 
@@ -84,12 +85,13 @@ class Runner:
         self._grants = Grants(self._ask_grants, keys)
         self._client = CallClient(transport, topology, instance=instance, tokens=self._grants)
         self._caller = Caller(self._client, self._discovery)
+        published = PublishedKeys(manifest.id, manifest.api.events.publishes)
         announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
         means = Means(
             manifest=manifest,
             instance=instance,
             caller=self._caller,
-            publisher=EventPublisher(transport, topology, tokens=self._grants),
+            publisher=EventPublisher(transport, topology, tokens=self._grants, keys=published),
             discovery=self._discovery,
             data_watchers=data_watchers,
             announcement_watchers=announcement_watchers,
@@ -184,6 +186,7 @@ class Runner:
             StartError: The address or the login cannot work.
             CodedError: The broker refuses the plugin.
         """
+        tell_slips(self._definition)
         await self._transport.open()
         answer = await self._register()
         await self._consumers.start(answer)

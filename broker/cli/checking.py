@@ -1,6 +1,6 @@
 """What ``plexica plugin check`` finds in manifests: errors, and keys that are probably meant to be others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,10 @@ from typing import Any
 from rich.text import Text
 
 from broker.cli.output import Out, counted
-from contracts.errors import InvalidManifestError, did_you_mean
-from contracts.manifest import Api, Metadata, PluginManifest
+from contracts.errors import InvalidManifestError
+from contracts.manifest import PluginManifest
+from contracts.manifest_slips import Problem, probable_slips
 from contracts.names import RESERVED_PLUGINS
-
-Problem = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +53,6 @@ def checked(file: Path) -> Checked:
     if manifest.id in RESERVED_PLUGINS:
         return Checked(file, None, errors=[("id", f"'{manifest.id}' is reserved for the bus itself")])
     return Checked(file, manifest, warnings=list(probable_slips(manifest)))
-
-
-def probable_slips(manifest: PluginManifest) -> Iterator[Problem]:
-    """Keys that are kept, and mean nothing to the bus, but look like some that would."""
-    parts = {info.alias or name for name, info in Api.model_fields.items()}
-    for key in manifest.model_extra or {}:
-        if key in parts:
-            yield key, f"is not acted on here; did you mean 'api.{key}'?"
-        elif hint := did_you_mean(key, _keys_of(PluginManifest)):
-            yield key, f"is not acted on{hint}"
-    for index, service in enumerate(manifest.api.services):
-        yield from _slips_in(service.metadata, f"api.services.{index}.metadata")
-        for position, endpoint in enumerate(service.endpoints):
-            yield from _slips_in(endpoint.metadata, f"api.services.{index}.endpoints.{position}.metadata")
-
-
-def _slips_in(metadata: Metadata, place: str) -> Iterator[Problem]:
-    for key in metadata.model_extra or {}:
-        if hint := did_you_mean(key, _keys_of(Metadata)):
-            yield f"{place}.{key}", f"is not acted on{hint}"
-
-
-def _keys_of(model: type[PluginManifest] | type[Metadata]) -> list[str]:
-    fields: Mapping[str, Any] = model.model_fields
-    return [info.alias or name for name, info in fields.items()]
 
 
 def _show(found: Checked, out: Out) -> None:

@@ -9,6 +9,7 @@ from contracts.names import NO_TENANT, check_event_key, owner_of, short_name
 from contracts.topology import Topology
 from plugin_runtime.calls.client import Tokens
 from plugin_runtime.context import Context, Deadline, new_id
+from plugin_runtime.slips import PublishedKeys
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Transport
 
 
@@ -17,12 +18,14 @@ class EventPublisher:
 
     Args:
         tokens: The grants of this plugin.
+        keys: Warns of keys that the manifest does not declare.
     """
 
-    def __init__(self, transport: Transport, topology: Topology, *, tokens: Tokens) -> None:
+    def __init__(self, transport: Transport, topology: Topology, *, tokens: Tokens, keys: PublishedKeys) -> None:
         self._transport = transport
         self._topology = topology
         self._tokens = tokens
+        self._keys = keys
 
     async def emit(
         self,
@@ -60,6 +63,7 @@ class EventPublisher:
         if tenant == NO_TENANT:
             raise InvalidRequestError("Tenant ID required")
         check_own_key(self._transport.identity, key)
+        self._keys.look_at(key)
         grant = await self._tokens.token(tenant, Deadline.after(timeout))
         identity = event_id or new_id()
         message = Message(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from contracts.codec import (
     ATTEMPT_HEADER,
@@ -80,6 +81,28 @@ async def test_data_of_any_json_value_arrives_as_it_was_sent(world: World) -> No
 
     for event in ears.heard:
         assert (event.data, type(event.data)) == (values[event.id], type(values[event.id]))
+
+
+async def test_undeclared_event_is_warned_of_once_and_heard(world: World) -> None:
+    marketing, ears = listening("crm.events.#")
+    await world.connect(marketing)
+    events = {"publishes": ["crm.events.contact.updated"]}
+    crm = Plugin.from_manifest({"id": "plugin-crm", "name": "CRM", "version": "1.0.0", "api": {"events": events}})
+    client = await world.tenant(crm)
+    with capture_logs() as logs:
+        await client.emit(CREATED, 1)
+        await client.emit(CREATED, 2)
+        await eventually(lambda: len(ears.heard) == 2)
+
+    assert [entry["key"] for entry in logs if entry["event"] == "event.undeclared"] == [CREATED]
+
+
+async def test_slips_are_warned_of_as_a_plugin_starts(world: World) -> None:
+    slip = {"id": "plugin-crm", "name": "CRM", "version": "1.0.0", "apis": {}}
+    with capture_logs() as logs:
+        await world.connect(Plugin.from_manifest(slip))
+
+    assert [entry["key"] for entry in logs if entry["event"] == "manifest.probable_slip"] == ["apis"]
 
 
 async def test_event_that_nobody_hears_is_no_error(world: World) -> None:
