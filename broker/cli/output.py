@@ -61,7 +61,7 @@ class Listing:
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
-    empty: str
+    empty: str | Sequence[str]
 
 
 class Out:
@@ -112,7 +112,8 @@ class Out:
 
     def _listing(self, listing: Listing) -> None:
         if not listing.rows:
-            self.say(listing.empty)
+            for line in (listing.empty,) if isinstance(listing.empty, str) else listing.empty:
+                self.say(line)
         elif self.console.is_terminal:
             table = Table(*listing.columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
             for row in listing.rows:

@@ -35,9 +35,9 @@ async def list_services(
     """List the services that are registered in a tenant."""
     found = await services_of(operator.caller, operator.tenant, plugin=plugin, status=status)
     is_filtered = plugin is not None or status is not None
-    empty = f"no such service is registered in {operator.tenant}"
+    empty = [f"no such service is registered in {operator.tenant}"]
     if not (found or is_filtered or operator.out.as_json):
-        empty = "\n".join([f"no service is registered in {operator.tenant}", *await _to_install(operator)])
+        empty = [f"no service is registered in {operator.tenant}", *await _to_install(operator)]
     operator.out.result(
         {"services": found, "count": len(found)}, Listing(COLUMNS, [_row(item) for item in found], empty)
     )
