@@ -20,7 +20,7 @@ from contracts.errors import CodedError, TransportError
 from contracts.manifest import PluginManifest
 from contracts.registry import TenantView
 from contracts.topology import Topology
-from plugin_runtime import Plugin
+from plugin_runtime import Plugin, configure_logs
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.client import CallClient
 from plugin_runtime.context import Deadline
@@ -39,12 +39,22 @@ TICKS = os.sysconf("SC_CLK_TCK")
 TOPOLOGY = Topology("heartbeats.")
 
 
+class NoTokens:
+    """Heartbeats carry no tenant, so no grant."""
+
+    async def token(self, tenant: str, deadline: Deadline) -> str:
+        raise LookupError(tenant, deadline)
+
+    async def renewed(self, tenant: str, deadline: Deadline) -> bool:
+        raise LookupError(tenant, deadline)
+
+
 class Instance:
     """One instance that shares its plugin's connection; it reports as a running plugin does."""
 
     def __init__(self, transport: AmqpTransport, definition: Definition, instance: str) -> None:
         self._transport = transport
-        self._client = CallClient(transport, TOPOLOGY, instance=instance)
+        self._client = CallClient(transport, TOPOLOGY, instance=instance, tokens=NoTokens())
         discovery = ServiceDiscovery(definition.manifest, RegistryView(), _nobody)
         self._caller = Caller(self._client, discovery)
         self._instance = instance
@@ -197,6 +207,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
     parser.add_argument("--url", help="a RabbitMQ that may be used, instead of a private node")
     options = parser.parse_args()
+    configure_logs(level="error")
     with rabbitmq(options.url) as url:
         asyncio.run(measure(url, options.instances, options.every, options.seconds))
 

@@ -1,6 +1,7 @@
 """Rows of the registry: instances, what they serve, statuses announced last, the revision."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.registry.rules import ServiceKey, Standing
@@ -17,7 +18,9 @@ ON CONFLICT (id) DO UPDATE SET plugin_version = excluded.plugin_version, reporte
     state = excluded.state, last_heard = excluded.last_heard
 """
 SET_STATE = "UPDATE instances SET reported = :reported, state = :state, last_heard = :last_heard WHERE id = :id"
-SET_HEARD = "UPDATE instances SET last_heard = :last_heard WHERE id = :id"
+SET_HEARD = """
+UPDATE instances SET last_heard = heard.value FROM json_each(:heard) AS heard WHERE instances.id = heard.key
+"""
 REMOVE_INSTANCE = "DELETE FROM instances WHERE id = :id"
 SERVED = "SELECT name, version FROM service_instances WHERE instance_id = :id ORDER BY name"
 SERVED_BY_PLUGIN = """
@@ -140,9 +143,9 @@ async def set_state(
     transaction.touch(instance_id)
 
 
-async def set_heard(transaction: Transaction, instance_id: str, last_heard: float) -> None:
-    """Note when an instance was last heard."""
-    await transaction.execute(SET_HEARD, {"id": instance_id, "last_heard": last_heard})
+async def set_heard(transaction: Transaction, heard: Mapping[str, float]) -> None:
+    """Note when instances were last heard, all in one statement: there may be thousands."""
+    await transaction.execute(SET_HEARD, {"heard": json.dumps(heard)})
 
 
 async def remove_instance(transaction: Transaction, instance_id: str) -> None:

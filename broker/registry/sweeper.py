@@ -151,7 +151,6 @@ class Sweeper:
         """Write down when instances were heard, so that a restarted broker can say so."""
         heard = dict(self._heard)
         async with self._database.transaction() as transaction:
-            for instance, moment in heard.items():
-                await store.set_heard(transaction, instance, moment)
+            await store.set_heard(transaction, heard)
         self._roll.doubt()
         self._flushed = now
