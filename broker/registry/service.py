@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any
 
 import structlog
 
@@ -11,6 +10,7 @@ from broker.provisioning.changes import Changes
 from broker.provisioning.provisioner import Provisioner
 from broker.registry import store, subscriptions
 from broker.registry.announcements import Announcements
+from broker.registry.asked import offered, queues_of
 from broker.registry.catalogue import Catalogue
 from broker.registry.handshake import check_handshake
 from broker.registry.registration import Registration, Terms, refuse_stranger
@@ -21,11 +21,9 @@ from broker.registry.store import Instance
 from broker.storage.database import Database, Source, Transaction
 from broker.tenants.store import Tenants
 from contracts.errors import (
-    InvalidRequestError,
     PermissionDeniedError,
     ServiceNotFoundError,
 )
-from contracts.manifest import PluginManifest, Service
 from contracts.registry import (
     DeregisterRequest,
     Heartbeat,
@@ -38,7 +36,6 @@ from contracts.registry import (
     ServiceStatus,
     TenantView,
 )
-from contracts.topology import Queue, Topology
 
 RETIRE_AFTER_SECONDS = 60.0
 """How long the queues of a deregistered instance stay: it still drains them, at most 30 s."""
@@ -283,38 +280,3 @@ class Registry:
         if instance.plugin_id != caller:
             raise PermissionDeniedError(f"Instance {instance_id} belongs to {instance.plugin_id}, not to {caller}")
         return instance
-
-
-def queues_of(topology: Topology, request: RegisterRequest) -> list[Queue]:
-    """The queues that a registration needs."""
-    manifest = request.manifest
-    found = [*topology.instance_queues(manifest.id, request.instance_id)]
-    found += [topology.call_queue(service.name, service.version) for service in manifest.api.services]
-    durable = [item for item in request.subscriptions if not item.broadcast]
-    for subscription in durable:
-        found += topology.subscription_queues(manifest.id, subscription.name)
-    if durable:
-        found.append(topology.dead_queue(manifest.id))
-    return found
-
-
-def offered(manifest: PluginManifest | None, request: ServiceRegistration) -> Service:
-    """The service that a registration means: its own words first, the manifest's for the rest."""
-    listed = manifest.service(request.service_name) if manifest else None
-    if listed is None and (request.version is None or not request.endpoints):
-        raise InvalidRequestError(
-            f"serviceName: the manifest does not list {request.service_name}, so version and endpoints are required"
-        )
-    if listed is not None and request.version not in (None, listed.version):
-        raise InvalidRequestError(
-            f"version: the manifest has {request.service_name}@{listed.version}, found {request.version}"
-        )
-    document: dict[str, Any] = {"name": request.service_name, "version": request.version}
-    document = listed.to_json() if listed else document
-    if request.endpoints:
-        document["endpoints"] = [endpoint.to_json() for endpoint in request.endpoints]
-    if request.metadata is not None:
-        document["metadata"] = request.metadata.to_json()
-    if request.base_url is not None:
-        document["baseUrl"] = request.base_url
-    return Service.parse(document)
