@@ -103,6 +103,8 @@ class SupervisedConnection:
                 channel = await self._underlay().channel(publisher_confirms=publishes, on_return_raises=True)
             except (*CLIENT_ERRORS, NotConnectedError) as error:
                 self._log.debug("channel.waiting", error=str(error))
+                if was_cancelled():
+                    raise asyncio.CancelledError from error
             except asyncio.CancelledError:
                 if was_cancelled():
                     raise
@@ -132,6 +134,10 @@ class SupervisedConnection:
             try:
                 return await self._attempt()
             except TransportError as error:
+                if was_cancelled():
+                    # The client waits by asyncio.wait_for, which on Python 3.11 lets a failure of the same moment hide
+                    # the cancellation (cpython issue 86296); without this the loop would go on for ever.
+                    raise asyncio.CancelledError from error
                 if is_first and (is_refusal(error) or not self._patient):
                     raise
                 delay = backoff(attempt)
