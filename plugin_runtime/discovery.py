@@ -146,14 +146,6 @@ class ServiceDiscovery:
         known = await self._known(tenant, service, deadline)
         return known.choose(service, allowed.range_, plugin_range=allowed.plugin_range)
 
-    async def require_tenant(self, tenant: str) -> None:
-        """Refuse a tenant that does not exist; the broker is asked once for each that does.
-
-        Raises:
-            TenantNotFoundError: There is no such tenant.
-        """
-        await self._known(tenant, REGISTRY_SERVICE, Deadline.after(ASK_SECONDS))
-
     async def close(self) -> None:
         """Give up what is being asked."""
         for task in self._asking.values():

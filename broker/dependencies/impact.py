@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.dependencies.causes import Node
-from broker.dependencies.resolver import PluginFacts, judge, major, resolve
+from broker.dependencies.causes import Node, demand
+from broker.dependencies.resolver import PluginFacts, existing, judge, major, resolve
 from contracts.dependencies import Cause, Resolution
 
 Known = Mapping[Node, PluginFacts]
@@ -62,8 +62,9 @@ def look_ahead(
     others = [facts for facts in installed if facts.id != new.id]
     own = resolve(new.id, known=known.values(), installed=[*others, *beside], version=new.version)
     askers = [facts for facts in others if facts.node not in superseded]
-    broken = broken_by(new.id, askers, before, [*beside, new], required=True)
-    spoiled = broken_by(new.id, askers, before, [*beside, new], required=False)
+    shelf = [facts for facts in known.values() if facts.id == new.id]
+    broken = broken_by(shelf, askers, before, [*beside, new], required=True)
+    spoiled = broken_by(shelf, askers, before, [*beside, new], required=False)
     causes = tuple({cause.message: cause for cause in (*broken, *own.causes)}.values())
     errors = tuple(dict.fromkeys((*own.errors, *(cause.message for cause in broken))))
     warnings = tuple(dict.fromkeys((*own.warnings, *(cause.message for cause in spoiled))))
@@ -72,20 +73,34 @@ def look_ahead(
 
 
 def broken_by(
-    plugin: str,
-    askers: Iterable[PluginFacts],
+    shelf: Sequence[PluginFacts],
+    askers: Sequence[PluginFacts],
     before: Sequence[PluginFacts],
     after: Sequence[PluginFacts],
     *,
     required: bool,
 ) -> list[Cause]:
-    """The dependencies on a plugin that the versions ``before`` meet and those ``after`` do not."""
+    """The dependencies on a plugin that the versions ``before`` meet and those ``after`` do not.
+
+    Args:
+        shelf: Every known version of the plugin, at least one.
+        askers: Whose dependencies count.
+        before: Its versions that are installed now.
+        after: Those that would be.
+        required: Whether required dependencies are meant, or optional ones.
+    """
+    plugin = shelf[0].id
+    asked = [(facts, item) for facts in askers for item in facts.dependencies if item.plugin_id == plugin]
     found: list[Cause] = []
-    for facts in askers:
-        for dependency in facts.dependencies:
-            if dependency.plugin_id != plugin or dependency.required != required:
-                continue
-            problem = judge(dependency, facts.id, after).problem
-            if problem is not None and judge(dependency, facts.id, before).problem is None:
-                found.append(Cause(message=problem, chain=(facts.id, plugin)))
+    for facts, dependency in asked:
+        problem = judge(dependency, facts.id, after).problem if dependency.required == required else None
+        if problem is not None and judge(dependency, facts.id, before).problem is None:
+            cause = Cause(
+                message=problem,
+                chain=(facts.id, plugin),
+                steps=(demand(facts.node, dependency),),
+                constraints=tuple(demand(asker.node, item) for asker, item in asked),
+                exists=existing(after, shelf, dependency.service_name),
+            )
+            found.append(cause)
     return found

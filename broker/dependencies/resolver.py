@@ -249,7 +249,7 @@ class _Walk:
         key = edge.target, edge.asked.service_name
         if key not in self._existing:
             installed = self._present.get(edge.target, [])
-            self._existing[key] = _existing(installed, self._shelf.get(edge.target, []), edge.asked.service_name)
+            self._existing[key] = existing(installed, self._shelf.get(edge.target, []), edge.asked.service_name)
         return self._existing[key]
 
     # Ordering
@@ -283,7 +283,7 @@ def _circle(edges: Sequence[Edge]) -> str:
     return f"Circular dependency detected: {' → '.join([*(edge.asker[0] for edge in edges), edges[0].asker[0]])}"
 
 
-def _existing(installed: Sequence[PluginFacts], known: Sequence[PluginFacts], service: str | None) -> tuple[str, ...]:
+def existing(installed: Sequence[PluginFacts], known: Sequence[PluginFacts], service: str | None) -> tuple[str, ...]:
     """What there is of a plugin, and of the service asked for; of all its services, where it does not offer that."""
     there = {facts.version for facts in installed}
     by_version = {facts.version: facts for facts in [*known, *installed]}

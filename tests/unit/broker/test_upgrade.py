@@ -121,7 +121,10 @@ async def test_an_upgrade_that_breaks_somebody_is_refused_and_changes_nothing() 
         with pytest.raises(UnresolvableError) as caught:
             await upgrade(plane)
         assert caught.value.details["errors"] == ["Version mismatch: plugin-crm@2.0.0 does not satisfy ^1.0.0"]
-        assert caught.value.details["causes"][0]["chain"] == ["plugin-shop", "plugin-crm"]
+        cause = caught.value.details["causes"][0]
+        assert cause["chain"] == ["plugin-shop", "plugin-crm"]
+        assert [(step["pluginId"], step["range"]) for step in cause["steps"]] == [("plugin-shop", "^1.0.0")]
+        assert cause["exists"] != []
         assert (await installed(plane), await plane.announced()) == (["crm@1.4.0", "shop@1.0.0"], [])
 
 
