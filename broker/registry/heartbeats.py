@@ -139,6 +139,7 @@ class Heartbeats:
             correlation_id=call.correlation_id,
             headers={TENANT_HEADER: NO_TENANT},
             expiration_seconds=HEARTBEAT_TTL_SECONDS,
+            persistent=False,
         )
         # Not mandatory: whoever is gone needs no answer.
         await transport.publish(

@@ -229,6 +229,7 @@ class CallClient:
                 headers={**outgoing.headers, BUDGET_HEADER: int(remaining * 1000)},
                 expiration_seconds=remaining,
                 timestamp=int(time.time()),
+                persistent=False,
             )
             try:
                 await self._transport.publish(

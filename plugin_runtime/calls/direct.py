@@ -92,4 +92,5 @@ class DirectCalls:
             },
             expiration_seconds=timeout,
             timestamp=int(time.time()),
+            persistent=False,
         )

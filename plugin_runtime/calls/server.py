@@ -212,6 +212,7 @@ class CallServer:
             headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: call.headers.get(TENANT_HEADER)},
             expiration_seconds=max(1.0, _deadline(call).remaining_seconds),
             timestamp=int(time.time()),
+            persistent=False,
         )
         # A direct reply-to address is never mandatory: RabbitMQ closes the channel of a caller that went.
         await self._transport.publish(

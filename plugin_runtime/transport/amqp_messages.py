@@ -12,7 +12,8 @@ from contracts.topology import Queue
 from plugin_runtime.transport.base import HeaderValue, Message
 
 CONTENT_TYPE = "application/json"
-PERSISTENT = 2
+TRANSIENT, PERSISTENT = 1, 2
+"""AMQP's delivery modes."""
 DELIVERY_COUNT = "x-delivery-count"
 
 
@@ -26,7 +27,7 @@ def properties_of(message: Message) -> Basic.Properties:
     expiration = message.expiration_seconds
     return Basic.Properties(
         content_type=CONTENT_TYPE,
-        delivery_mode=PERSISTENT,
+        delivery_mode=PERSISTENT if message.persistent else TRANSIENT,
         headers=dict(message.headers),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
@@ -57,6 +58,7 @@ def plain_message(properties: Basic.Properties, body: bytes) -> Message:
         timestamp=None if properties.timestamp is None else int(properties.timestamp.timestamp()),
         app_id=properties.app_id,
         user_id=properties.user_id,
+        persistent=properties.delivery_mode == PERSISTENT,
     )
 
 

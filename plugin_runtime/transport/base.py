@@ -19,7 +19,7 @@ PUBLISH_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message as publisher and consumer see it; always persistent, always JSON.
+    """A message as publisher and consumer see it; always JSON.
 
     Attributes:
         body: The bytes.
@@ -35,6 +35,8 @@ class Message:
         app_id: The plugin that published. Set by the transport to its own identity.
         user_id: The login that published. Usually None when publishing: the transport sets it where RabbitMQ can
             check it. RabbitMQ refuses any that is not the connection's login.
+        persistent: Whether RabbitMQ writes it to disk, and has it after a restart (AMQP's delivery mode 2). Calls and
+            replies are not: who waits for them notices the restart, and writing them takes most of a call's time.
     """
 
     body: bytes
@@ -47,6 +49,7 @@ class Message:
     timestamp: int | None = None
     app_id: str | None = None
     user_id: str | None = None
+    persistent: bool = True
 
 
 class Delivery(Protocol):

@@ -220,7 +220,10 @@ async def test_bodies_arrive_as_they_were_published(transport: Transport, body: 
     assert delivery.message.body == body
 
 
-async def test_properties_and_headers_arrive_as_they_were_published(open_transport: OpenTransport) -> None:
+@pytest.mark.parametrize("persistent", [True, False])
+async def test_properties_and_headers_arrive_as_they_were_published(
+    open_transport: OpenTransport, persistent: bool
+) -> None:
     publisher, receiver = await open_transport("plugin-a"), await open_transport("plugin-b")
     await lay(publisher, Queue(name="q"), "#")
     headers = {"text": "é", "none": None, "yes": True, "number": 7, "big": 2**40, "negative": -3, "half": 0.5}
@@ -232,6 +235,7 @@ async def test_properties_and_headers_arrive_as_they_were_published(open_transpo
         expiration_seconds=12.5,
         timestamp=1_700_000_000,
         app_id="somebody-else",
+        persistent=persistent,
     )
     collector = Collector()
 
@@ -244,6 +248,7 @@ async def test_properties_and_headers_arrive_as_they_were_published(open_transpo
     assert (received.type, received.message_id) == ("call", message.message_id)
     assert (received.correlation_id, received.reply_to) == ("c-1", "plugin-a.1")
     assert (received.expiration_seconds, received.timestamp) == (12.5, 1_700_000_000)
+    assert received.persistent == persistent
     assert (delivery.exchange, delivery.routing_key) == ("x", "some.key")
     assert (received.app_id, delivery.publisher) == ("plugin-a", "plugin-a")
     assert (delivery.redelivered, delivery.delivery_count) == (False, 0)

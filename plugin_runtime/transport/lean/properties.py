@@ -14,6 +14,7 @@ from pamqp.header import ContentHeader
 from plugin_runtime.transport.amqp_messages import (
     CONTENT_TYPE,
     PERSISTENT,
+    TRANSIENT,
     expiration_of,
     milliseconds,
     plain_message,
@@ -37,7 +38,7 @@ _LONG = Struct(">I")
 _TIME = Struct(">Q")
 _FLOAT = Struct(">f")
 _JSON = short_string(CONTENT_TYPE)
-_MODE = bytes([PERSISTENT])
+_MODES = {True: bytes([PERSISTENT]), False: bytes([TRANSIENT])}
 _LONGEST_NAME = 128
 _LAST_SECOND = 0xFFFFFFFF
 """Later timestamps pamqp takes for milliseconds."""
@@ -101,7 +102,7 @@ def content_header(message: Message, *, app_id: str | None, user_id: str | None)
 def _encoded(message: Message, app_id: str | None, user_id: str | None) -> tuple[int, bytes]:
     """Flags and values, in the order of the flags."""
     flags = _CONTENT_TYPE | _HEADERS | _DELIVERY_MODE
-    parts = [_JSON, _encoded_table(message.headers), _MODE]
+    parts = [_JSON, _encoded_table(message.headers), _MODES[message.persistent]]
     expiration = message.expiration_seconds
     expires = None if expiration is None else str(milliseconds(max(expiration, 0.0)))
     words = (message.correlation_id, message.reply_to, expires, message.message_id)
@@ -198,7 +199,11 @@ def _decoded(header: bytes, body: bytes) -> Message:
     headers: dict[str, HeaderValue] = {}
     if flags & _HEADERS:
         at = _decode_table(header, at, headers)
-    at += (flags & _DELIVERY_MODE != 0) + (flags & _PRIORITY != 0)
+    persistent = False
+    if flags & _DELIVERY_MODE:
+        persistent = header[at] == PERSISTENT
+        at += 1
+    at += flags & _PRIORITY != 0
     (correlation_id, reply_to, expiration, message_id), at = _short_strings(header, at, flags, _BEFORE_TIMESTAMP)
     timestamp = None
     if flags & _TIMESTAMP:
@@ -220,6 +225,7 @@ def _decoded(header: bytes, body: bytes) -> Message:
         timestamp=timestamp,
         app_id=app_id,
         user_id=user_id,
+        persistent=persistent,
     )
 
 

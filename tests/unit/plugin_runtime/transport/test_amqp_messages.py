@@ -3,7 +3,13 @@
 from datetime import UTC, datetime
 
 from contracts.topology import Queue, Topology
-from plugin_runtime.transport.amqp_messages import arguments_of, milliseconds, plain_headers, properties_of
+from plugin_runtime.transport.amqp_messages import (
+    arguments_of,
+    milliseconds,
+    plain_headers,
+    plain_message,
+    properties_of,
+)
 from plugin_runtime.transport.base import Message
 from plugin_runtime.transport.connection import LAST_DELAY_SECONDS, backoff
 
@@ -56,6 +62,13 @@ def test_messages_are_persistent_json_with_expiration_in_milliseconds() -> None:
 
     assert (properties.delivery_mode, properties.content_type) == (2, "application/json")
     assert (properties.expiration, properties.timestamp) == ("1500", datetime.fromtimestamp(0, tz=UTC))
+
+
+def test_messages_that_nobody_misses_after_a_restart_are_not_written_to_disk() -> None:
+    properties = properties_of(Message(body=b"", type="call", message_id="m", persistent=False))
+
+    assert properties.delivery_mode == 1
+    assert not plain_message(properties, b"").persistent
 
 
 def test_spent_expiration_is_never_negative() -> None:

@@ -39,6 +39,7 @@ messages = st.builds(
     timestamp=st.none() | st.integers(0, 2**32 - 1),
     app_id=short,
     user_id=short,
+    persistent=st.booleans(),
 )
 received = st.builds(
     Basic.Properties,
@@ -99,6 +100,7 @@ def test_what_was_written_is_read(message: Message) -> None:
 
     assert (read.body, read.headers, read.timestamp) == (message.body, message.headers, message.timestamp)
     assert (read.type, read.message_id, read.reply_to) == (message.type, message.message_id, message.reply_to or None)
+    assert read.persistent == message.persistent
 
 
 @unhurried
