@@ -53,6 +53,8 @@ class AmqpTransport:
         self._instance = instance
         self._insecure = insecure
         self._patient = patient
+        self._is_verified = self._address.login == identity
+        self._believes = insecure or self._address.is_loopback
         self._publish_connection = self._connection("publish")
         self._consume_connection = self._connection("consume")
         self._publisher = Publisher(ReopeningChannel(self._publish_connection, publishes=True).ready)
@@ -72,10 +74,6 @@ class AmqpTransport:
     def is_connected(self) -> bool:
         """Whether both connections are up now."""
         return self._publish_connection.is_connected and self._consume_connection.is_connected
-
-    @property
-    def _is_verified(self) -> bool:
-        return self._address.login == self._identity
 
     async def open(self) -> None:
         """Connect, however long that takes; see `Transport.open`.
@@ -161,6 +159,20 @@ class AmqpTransport:
         )
         await self._publisher.publish(outgoing, timeout=timeout)
 
+    def publish_soon(
+        self,
+        message: Message,
+        *,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = True,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> asyncio.Future[None]:
+        """Publish from a plain function; see `Transport.publish_soon`."""
+        return asyncio.ensure_future(
+            self.publish(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory, timeout=timeout)
+        )
+
     async def consume(
         self,
         queue: str,
@@ -218,7 +230,7 @@ class AmqpTransport:
         # A plugin with a user of its own never falls back to app_id: anybody could write there what he likes.
         if message.user_id or self._is_verified:
             return message.user_id
-        return message.app_id if self._insecure or self._address.is_loopback else None
+        return message.app_id if self._believes else None
 
     async def _ask(self, operation: Callable[[Channel], Awaitable[T]]) -> T:
         """Run one operation on a free control channel, which an error closes and the next operation opens again."""

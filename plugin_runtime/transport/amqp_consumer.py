@@ -17,6 +17,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from contracts.errors import NotConnectedError, TransportError
+from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.amqp_errors import CLIENT_ERRORS, close_quietly, translate, was_cancelled
 from plugin_runtime.transport.amqp_messages import delivery_count_of, message_of
 from plugin_runtime.transport.base import Message, OnDelivery
@@ -95,6 +96,11 @@ class AmqpDelivery:
         """Tell RabbitMQ that the message is done with."""
         await self._settle(lambda channel, tag: channel.basic_ack(tag, wait=False))
 
+    def acknowledge_soon(self) -> None:
+        """Tell RabbitMQ that the message is done with."""
+        if self._settler is not None:
+            self._settler.settling.start(self.acknowledge())
+
     async def reject(self, *, requeue: bool) -> None:
         """Give the message back or up."""
         await self._settle(lambda channel, tag: channel.basic_reject(tag, requeue=requeue, wait=False))
@@ -122,6 +128,7 @@ class AmqpConsumer:
         self._unsettled = 0
         self._cancelled = False
         self._restoring: asyncio.Task[None] | None = None
+        self.settling = TaskSet("deliveries.settle")
         self._log = _log.bind(queue=consumption.queue, consumer=consumption.tag)
 
     @property

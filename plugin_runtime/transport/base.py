@@ -5,6 +5,7 @@ semantics in one process. Nothing above this module knows which one it has. Dura
 milliseconds stay inside the implementations.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -85,6 +86,9 @@ class Delivery(Protocol):
         Never raises for a lost connection: the message then comes back with ``redelivered`` set. Settling a second
         time does nothing.
         """
+
+    def acknowledge_soon(self) -> None:
+        """Acknowledge from a plain function: `acknowledge`, with nobody waiting for it."""
 
     async def reject(self, *, requeue: bool) -> None:
         """Give the message back (``requeue``) or up: it is dead lettered where the queue says so, else dropped."""
@@ -210,6 +214,21 @@ class Transport(Protocol):
             NotConnectedError: No connection in ``timeout`` seconds, or lost before the confirm (then unknown too).
             PublisherRefusedError: ``user_id`` is not this connection's login.
             MissingQueueError: The exchange does not exist.
+        """
+
+    def publish_soon(
+        self,
+        message: Message,
+        *,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = True,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> asyncio.Future[None]:
+        """Publish from a plain function; the future is done with the confirm, or ends with an error of `publish`.
+
+        Messages published by this reach a queue in the order of the calls; no order is promised between them and what
+        `publish` publishes meanwhile. Nobody is told of an error that the future's holder does not ask for.
         """
 
     async def consume(

@@ -197,6 +197,20 @@ class MemoryTransport:
         connection = await self.connection(timeout)
         await self.publish_on(connection, message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
 
+    def publish_soon(
+        self,
+        message: Message,
+        *,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = True,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> asyncio.Future[None]:
+        """Publish from a plain function; see `Transport.publish_soon`."""
+        return asyncio.ensure_future(
+            self.publish(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory, timeout=timeout)
+        )
+
     async def publish_on(
         self, connection: Connection, message: Message, *, exchange: str, routing_key: str, mandatory: bool
     ) -> None:

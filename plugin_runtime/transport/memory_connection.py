@@ -146,6 +146,10 @@ class MemoryDelivery:
         """The message is done with."""
         self._settle("acknowledge")
 
+    def acknowledge_soon(self) -> None:
+        """The message is done with."""
+        self._settle("acknowledge")
+
     async def reject(self, *, requeue: bool) -> None:
         """Give the message back, or up."""
         self._settle("requeue" if requeue else "reject")

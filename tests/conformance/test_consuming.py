@@ -92,6 +92,31 @@ async def test_requeued_message_comes_back_redelivered(transport: Transport, kin
     await again.acknowledge()
 
 
+async def test_delivery_can_be_acknowledged_from_a_plain_function(open_transport: OpenTransport) -> None:
+    """It makes room for the next, once or twice is the same, and after a cancel it counts as well."""
+    transport, other = await open_transport("plugin-a"), await open_transport("plugin-b")
+    await lay(transport, Queue(name="q"), "k")
+    await publish_all(transport, "abc")
+    collector, rest = Collector(), Collector()
+
+    consumer = await transport.consume("q", collector, prefetch=1, role="r")
+    for count in (1, 2):
+        (*_, last) = await collector.received(count)
+        last.acknowledge_soon()
+        last.acknowledge_soon()
+    (*_, last) = await collector.received(3)
+    await consumer.cancel()
+    last.acknowledge_soon()
+    await other.consume("q", rest, prefetch=10, role="r")
+    await other.publish(make_message("d"), exchange="x", routing_key="k")
+    await rest.acknowledged()
+    await transport.close()
+    await other.publish(make_message("e"), exchange="x", routing_key="k")
+    await rest.received(2)
+
+    assert (collector.bodies, rest.bodies) == (["a", "b", "c"], ["d", "e"])
+
+
 async def test_settling_twice_does_nothing(transport: Transport) -> None:
     await lay(transport, Queue(name="q"), "k")
     await publish_all(transport, "ab")

@@ -254,6 +254,30 @@ async def test_properties_and_headers_arrive_as_they_were_published(
     assert (delivery.redelivered, delivery.delivery_count) == (False, 0)
 
 
+async def test_messages_published_without_waiting_arrive_in_order(transport: Transport) -> None:
+    await lay(transport, Queue(name="q"), "k")
+    collector = Collector()
+
+    confirms = [
+        transport.publish_soon(make_message(str(number)), exchange="x", routing_key="k") for number in range(50)
+    ]
+    await asyncio.gather(*confirms)
+    await transport.consume("q", collector, prefetch=100, role="r")
+
+    assert [delivery.message.body for delivery in await collector.acknowledged(50)] == [b"%d" % n for n in range(50)]
+
+
+async def test_what_is_published_without_waiting_tells_its_fate_too(transport: Transport) -> None:
+    await lay(transport, Queue(name="q"), "k")
+
+    lost = transport.publish_soon(make_message(), exchange="x", routing_key="nobody")
+    missing = transport.publish_soon(make_message(), exchange="x", routing_key="nobody", mandatory=False)
+
+    with pytest.raises(ReturnedMessageError):
+        await lost
+    await missing
+
+
 async def test_unbound_queue_hears_no_more(transport: Transport) -> None:
     await lay(transport, Queue(name="q"), "k")
 

@@ -49,6 +49,11 @@ class LeanDelivery:
         if self._channel.acknowledge(self._tag):
             await self._channel.consumer.close_if_done()
 
+    def acknowledge_soon(self) -> None:
+        """Tell RabbitMQ that the message is done with."""
+        if self._channel.acknowledge(self._tag):
+            self._channel.consumer.close_soon_if_done()
+
     async def reject(self, *, requeue: bool) -> None:
         """Give the message back or up; nothing is waited for while the consumer runs."""
         if self._channel.reject(self._tag, requeue=requeue):
@@ -153,6 +158,11 @@ class LeanConsumer(AmqpConsumer):
         """Close the channel when the consumer was cancelled and everything it received is settled."""
         if self.is_cancelled and self._channel is not None:
             await self._close_if_done(self._channel)
+
+    def close_soon_if_done(self) -> None:
+        """The same from a plain function."""
+        if self.is_cancelled and self._channel is not None:
+            self.settling.start(self._close_if_done(self._channel))
 
     @property
     def _is_done(self) -> bool:

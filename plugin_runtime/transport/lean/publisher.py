@@ -137,21 +137,28 @@ class LeanPublisher:
         self._turn = asyncio.Lock()
         self._in_line = 0
 
-    async def publish(
+    def publish_soon(
         self, message: Message, *, exchange: str, routing_key: str, mandatory: bool, timeout: float
-    ) -> None:
-        """Publish and wait for ``Basic.Ack``; the errors are those of `Transport.publish`."""
+    ) -> asyncio.Future[None]:
+        """Publish; the future is done with ``Basic.Ack``, or has one of the errors of `Transport.publish`."""
         channel = self._channel
-        if channel is None or self._in_line or not channel.may_publish:
-            began = asyncio.get_running_loop().time()
-            channel = await self._admitted(timeout)
-            timeout -= asyncio.get_running_loop().time() - began
+        if channel is not None and not self._in_line and channel.may_publish:
+            return channel.publish(message, exchange, routing_key, mandatory=mandatory, timeout=timeout)
+        # In line from now on, not from the task's first turn: what is published meanwhile must not overtake.
+        self._in_line += 1
+        return asyncio.ensure_future(self._publish_in_turn(message, exchange, routing_key, mandatory, timeout))
+
+    async def _publish_in_turn(
+        self, message: Message, exchange: str, routing_key: str, mandatory: bool, timeout: float
+    ) -> None:
+        began = asyncio.get_running_loop().time()
+        channel = await self._admitted(timeout)
+        timeout -= asyncio.get_running_loop().time() - began
         # No await since the channel was found free: nobody overtakes.
         await channel.publish(message, exchange, routing_key, mandatory=mandatory, timeout=timeout)
 
     async def _admitted(self, timeout: float) -> PublishChannel:
         """Wait in line for a channel that takes messages."""
-        self._in_line += 1
         try:
             async with asyncio.timeout(timeout), self._turn:
                 while True:

@@ -1,7 +1,6 @@
 """The lean transport: everything is `AmqpTransport`'s, except what happens with every message."""
 
-from collections.abc import Coroutine
-from typing import Any
+import asyncio
 
 from contracts.topology import connection_name
 from plugin_runtime.transport.amqp import AmqpTransport
@@ -22,7 +21,7 @@ class LeanTransport(AmqpTransport):
         super().__init__(url, identity=identity, instance=instance, insecure=insecure, patient=patient)
         self._lean_publisher = LeanPublisher(self._open_publish_channel)
 
-    def publish(
+    async def publish(
         self,
         message: Message,
         *,
@@ -30,9 +29,23 @@ class LeanTransport(AmqpTransport):
         routing_key: str,
         mandatory: bool = True,
         timeout: float = PUBLISH_TIMEOUT_SECONDS,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> None:
         """Publish and wait for the publisher confirm; see `Transport.publish`."""
-        return self._lean_publisher.publish(
+        await self._lean_publisher.publish_soon(
+            message, exchange=exchange, routing_key=routing_key, mandatory=mandatory, timeout=timeout
+        )
+
+    def publish_soon(
+        self,
+        message: Message,
+        *,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = True,
+        timeout: float = PUBLISH_TIMEOUT_SECONDS,
+    ) -> asyncio.Future[None]:
+        """Publish from a plain function; see `Transport.publish_soon`."""
+        return self._lean_publisher.publish_soon(
             message, exchange=exchange, routing_key=routing_key, mandatory=mandatory, timeout=timeout
         )
 

@@ -17,6 +17,9 @@ class FakeDelivery:
     delivery_count: int = 0
     settled: list[str] = field(default_factory=list)
 
+    def acknowledge_soon(self) -> None:
+        self.settled.append("ack")
+
     async def acknowledge(self) -> None:
         self.settled.append("ack")
 

@@ -32,7 +32,7 @@ def publisher_on(channel: PublishChannel) -> LeanPublisher:
 
 
 async def publish(publisher: LeanPublisher, body: str = "{}", timeout: float = 10) -> None:
-    await publisher.publish(make_message(body), exchange="x", routing_key="k", mandatory=True, timeout=timeout)
+    await publisher.publish_soon(make_message(body), exchange="x", routing_key="k", mandatory=True, timeout=timeout)
 
 
 async def test_confirms_come_in_any_order_and_for_many_at_once() -> None:
