@@ -19,8 +19,7 @@ bindings admit: RabbitMQ routes by CC and BCC headers too, and holds only the me
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from contracts.codec import (
     CALLER_HEADER,
@@ -48,8 +47,7 @@ class UnheardKeyError(Exception):
     """No subscription of this version hears the key. Another version's may: they share the queue, so it comes again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a delivery truly comes from, once its rule admitted it.
 
     Attributes:
@@ -67,8 +65,7 @@ class Origin:
     grant: Grant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     exchange: str
     routing_key: str
     publisher: str
@@ -254,7 +251,7 @@ def _granted(delivery: Delivery, origin: Origin, keys: KeyRing) -> Origin:
         raise UnauthenticatedError(f"the grant is '{grant.sub}'s, but '{origin.publisher}' published the message")
     if grant.ten != origin.tenant:
         raise PermissionDeniedError(f"the grant is for tenant '{grant.ten}', not for '{origin.tenant}'")
-    return Origin(origin.tenant, origin.publisher, origin.key, origin.type, grant)
+    return origin._replace(grant=grant)
 
 
 def _refuse_over(grant: Grant | None, now: float, *, is_broker_silent: bool) -> None:

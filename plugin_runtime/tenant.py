@@ -1,6 +1,7 @@
 """The tenant's view: calls, events, data, registry and dependencies of one tenant."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from contracts.events import DataChange
@@ -35,32 +36,46 @@ class TenantClient:
 
     Attributes:
         id: The tenant's name, e.g. ``acme-corp``.
-        data: Values shared between the tenant's plugins.
-        registry: Who offers what.
-        dependencies: What depends on what, install and uninstall.
     """
 
     def __init__(self, means: Means, tenant: str, context: Context = NO_CONTEXT) -> None:
         self.id = tenant
         self._means = means
         self._context = context
-        self.data = DataClient(
-            means.caller, tenant, context=context, instance=means.instance, watchers=means.data_watchers
+
+    def __repr__(self) -> str:
+        return f"<tenant {self.id}>"
+
+    # Made when they are asked for: every call and event has a tenant, and few handlers use all of it.
+
+    @cached_property
+    def data(self) -> DataClient:
+        """Values shared between the tenant's plugins."""
+        means = self._means
+        return DataClient(
+            means.caller, self.id, context=self._context, instance=means.instance, watchers=means.data_watchers
         )
-        self.registry = RegistryClient(
+
+    @cached_property
+    def registry(self) -> RegistryClient:
+        """Who offers what."""
+        means = self._means
+        return RegistryClient(
             means.caller,
-            tenant,
-            context=context,
+            self.id,
+            context=self._context,
             instance=means.instance,
             discovery=means.discovery,
             watchers=means.announcement_watchers,
         )
-        self.dependencies = DependencyClient(
-            means.caller, tenant, context=context, discovery=means.discovery, version=means.manifest.version
-        )
 
-    def __repr__(self) -> str:
-        return f"<tenant {self.id}>"
+    @cached_property
+    def dependencies(self) -> DependencyClient:
+        """What depends on what, install and uninstall."""
+        means = self._means
+        return DependencyClient(
+            means.caller, self.id, context=self._context, discovery=means.discovery, version=means.manifest.version
+        )
 
     def service(self, name: str, version: str | None = None) -> ServiceClient:
         """A client of a service.

@@ -4,6 +4,7 @@ Everything else (declare, bind, consume, close, ...) is aiormq's.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
 from typing import NamedTuple
@@ -25,6 +26,8 @@ BASIC_REJECT = 0x003C_005A
 BASIC_NACK = 0x003C_0078
 
 LONGEST_SHORT_STRING = 255
+KNOWN_DESTINATIONS = 4096
+"""So many exchanges and routing keys are kept as they stand on the wire."""
 
 _INDEX = Struct(">I")
 _PUBLISH = Struct(">IH")
@@ -154,6 +157,7 @@ def parse_blocked(payload: bytes) -> str:
     return _short(payload, 4, "Connection.Blocked")[0].decode(errors="replace")
 
 
+@lru_cache(KNOWN_DESTINATIONS)
 def publish(exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
     """The payload of Basic.Publish.
 

@@ -6,6 +6,7 @@ put the same bytes on the wire and read the same messages from it.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
 
@@ -40,6 +41,9 @@ _FLOAT = Struct(">f")
 _JSON = short_string(CONTENT_TYPE)
 _MODES = {True: bytes([PERSISTENT]), False: bytes([TRANSIENT])}
 _LONGEST_NAME = 128
+_KNOWN_WORDS = 1024
+"""So many words that come again and again (types, plugins, reply keys, names of headers) are kept as bytes."""
+
 _LAST_SECOND = 0xFFFFFFFF
 """Later timestamps pamqp takes for milliseconds."""
 
@@ -103,20 +107,25 @@ def _encoded(message: Message, app_id: str | None, user_id: str | None) -> tuple
     """Flags and values, in the order of the flags."""
     flags = _CONTENT_TYPE | _HEADERS | _DELIVERY_MODE
     parts = [_JSON, _encoded_table(message.headers), _MODES[message.persistent]]
-    expiration = message.expiration_seconds
-    expires = None if expiration is None else str(milliseconds(max(expiration, 0.0)))
-    words = (message.correlation_id, message.reply_to, expires, message.message_id)
-    for flag, word in zip(_BEFORE_TIMESTAMP, words, strict=True):
-        if word:
-            flags |= flag
-            parts.append(short_string(word))
+    if message.correlation_id:
+        flags |= _CORRELATION_ID
+        parts.append(short_string(message.correlation_id))
+    if message.reply_to:
+        flags |= _REPLY_TO
+        parts.append(_known_word(message.reply_to))
+    if message.expiration_seconds is not None:
+        flags |= _EXPIRATION
+        parts.append(short_string(str(milliseconds(max(message.expiration_seconds, 0.0)))))
+    if message.message_id:
+        flags |= _MESSAGE_ID
+        parts.append(short_string(message.message_id))
     if message.timestamp is not None:
         flags |= _TIMESTAMP
         parts.append(_TIME.pack(message.timestamp))
-    for flag, word in zip(_AFTER_TIMESTAMP, (message.type, user_id, app_id), strict=True):
+    for flag, word in ((_TYPE, message.type), (_USER_ID, user_id), (_APP_ID, app_id)):
         if word:
             flags |= flag
-            parts.append(short_string(word))
+            parts.append(_known_word(word))
     return flags, b"".join(parts)
 
 
@@ -124,20 +133,27 @@ def _encoded_table(headers: Mapping[str, HeaderValue]) -> bytes:
     parts = []
     for name in sorted(headers):
         value = headers[name]
-        encoded = name.encode()
-        if len(encoded) > _LONGEST_NAME:
-            raise _UnusualError
-        parts.append(bytes([len(encoded)]))
-        parts.append(encoded)
+        parts.append(_known_name(name))
         if isinstance(value, str):
             text = value.encode()
-            parts.append(b"S")
-            parts.append(_LONG.pack(len(text)))
-            parts.append(text)
+            parts += (b"S", _LONG.pack(len(text)), text)
         else:
             parts.append(_encoded_number(value))
     table = b"".join(parts)
     return _LONG.pack(len(table)) + table
+
+
+@lru_cache(_KNOWN_WORDS)
+def _known_word(word: str) -> bytes:
+    return short_string(word)
+
+
+@lru_cache(_KNOWN_WORDS)
+def _known_name(name: str) -> bytes:
+    encoded = name.encode()
+    if len(encoded) > _LONGEST_NAME:
+        raise _UnusualError
+    return bytes([len(encoded)]) + encoded
 
 
 def _encoded_number(value: object) -> bytes:
