@@ -12,6 +12,7 @@ from plugin_runtime.transport.lean.framing import FramingError
 from plugin_runtime.transport.lean.wire import Wire
 
 READER_LIMIT_BYTES = 65_536
+READ_BYTES = 65_536
 
 
 class WireFactory(TransportFactory):
@@ -47,32 +48,40 @@ class WireFactory(TransportFactory):
         return reader, _OrderedWriter(socket, protocol, reader, loop, self.wire)
 
 
-class _WireProtocol(asyncio.StreamReaderProtocol):
-    """The events of the socket, for the wire and then for aiormq's reader."""
+class _WireProtocol(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
+    """The events of the socket, for the wire and then for aiormq's reader.
+
+    It reads into one buffer of its own: by itself asyncio asks the system for 256 KiB at every read, which takes
+    longer than to read a message.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)
         self._wire = wire
         self._aiormq_reader = reader
         self._is_garbled = False
+        self._buffer = memoryview(bytearray(READ_BYTES))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.Transport):
             self._wire.connected(transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - one size does for all
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._is_garbled:
             return
         try:
-            passed_on = self._wire.received(data)
+            passed_on = self._wire.received(bytes(self._buffer[:nbytes]))
         except FramingError as error:
             # aiormq takes it for a lost connection and closes; the supervisor opens another.
             self._is_garbled = True
             self._aiormq_reader.set_exception(ConnectionResetError(str(error)))
             return
         if passed_on:
-            super().data_received(passed_on)
+            self.data_received(passed_on)
 
     def eof_received(self) -> bool | None:
         self._wire.lost(None)
