@@ -2,7 +2,11 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from contracts.codec import REQUEST_HEADER
+from contracts.tracing import TRACEPARENT, TRACESTATE, read_traceparent
 
 INSTANCE_LENGTH = 12
 ID_BYTES = 16
@@ -42,11 +46,29 @@ class Context:
         request_id: One id for everything that one outer request set going.
         chain: The services called so far, outermost first.
         deadline: When the outermost caller stops waiting; None outside a call.
+        traceparent: The trace of what is being handled, as W3C Trace Context writes it; None where one begins.
+        tracestate: What tracing systems add to it; passed on as it came.
     """
 
     request_id: str | None = None
     chain: tuple[str, ...] = ()
     deadline: Deadline | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    @classmethod
+    def of(
+        cls, headers: Mapping[str, object], *, chain: tuple[str, ...] = (), deadline: Deadline | None = None
+    ) -> "Context":
+        """The context that a message's headers tell."""
+        traceparent, tracestate = read_traceparent(headers.get(TRACEPARENT)), headers.get(TRACESTATE)
+        return cls(
+            request_id=str(headers.get(REQUEST_HEADER) or new_id()),
+            chain=chain,
+            deadline=deadline,
+            traceparent=traceparent,
+            tracestate=tracestate if traceparent is not None and isinstance(tracestate, str) else None,
+        )
 
 
 def new_id() -> str:

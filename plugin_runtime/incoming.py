@@ -24,6 +24,8 @@ class Call:
         body: Any JSON value.
         deadline: When the caller stops waiting.
         request_id: The id shared by all calls that one outer request set going.
+        traceparent: The trace it belongs to (W3C Trace Context), for a tracing library; calls and events that the
+            handler makes carry it on by themselves.
         redelivered: RabbitMQ handed this call out before; it may have run already (GET, PUT, DELETE only).
     """
 
@@ -36,6 +38,7 @@ class Call:
     body: Any = None
     deadline: Deadline
     request_id: str
+    traceparent: str | None = None
     redelivered: bool = False
 
 
@@ -52,6 +55,7 @@ class Event:
         attempt: 1 for the first.
         published_at: Seconds since the epoch.
         request_id: The id of the request that set it going.
+        traceparent: The trace it belongs to, for a tracing library; what the handler sends carries it on by itself.
     """
 
     key: str
@@ -62,6 +66,7 @@ class Event:
     attempt: int = 1
     published_at: float | None = None
     request_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

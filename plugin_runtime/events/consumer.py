@@ -8,7 +8,7 @@ from typing import Any, Literal
 import structlog
 from pydantic import ValidationError
 
-from contracts.codec import ATTEMPT_HEADER, EVENT_HEADER, REQUEST_HEADER, decode
+from contracts.codec import ATTEMPT_HEADER, EVENT_HEADER, decode
 from contracts.errors import (
     CodedError,
     InvalidRequestError,
@@ -109,16 +109,17 @@ class EventConsumer:
 
     def _event(self, delivery: Delivery, origin: Origin, data: Any) -> Event:
         headers = delivery.message.headers
-        request_id = str(headers.get(REQUEST_HEADER) or new_id())
+        context = Context.of(headers)
         return Event(
             key=origin.key,
             data=data,
             id=str(headers.get(EVENT_HEADER) or delivery.message.message_id),
             publisher=origin.publisher,
-            tenant=self._tenants.client(origin.tenant, Context(request_id=request_id)),
+            tenant=self._tenants.client(origin.tenant, context),
             attempt=self._attempt(delivery),
             published_at=delivery.message.timestamp,
-            request_id=request_id,
+            request_id=context.request_id,
+            traceparent=context.traceparent,
         )
 
     def _change(self, delivery: Delivery, origin: Origin, body: Any) -> Change:
@@ -136,9 +137,7 @@ class EventConsumer:
             owner=found.owner_id,
             revision=found.revision,
             id=str(headers.get(EVENT_HEADER) or delivery.message.message_id),
-            tenant=self._tenants.client(
-                origin.tenant, Context(request_id=str(headers.get(REQUEST_HEADER) or new_id()))
-            ),
+            tenant=self._tenants.client(origin.tenant, Context.of(headers)),
             attempt=self._attempt(delivery),
         )
 

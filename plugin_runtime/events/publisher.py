@@ -7,6 +7,7 @@ from contracts.codec import CALLER_HEADER, EVENT_HEADER, GRANT_HEADER, REQUEST_H
 from contracts.errors import InvalidRequestError, PermissionDeniedError
 from contracts.names import NO_TENANT, check_event_key, owner_of, short_name
 from contracts.topology import Topology
+from contracts.tracing import trace_headers
 from plugin_runtime.calls.client import Tokens
 from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.slips import PublishedKeys
@@ -65,7 +66,7 @@ class EventPublisher:
         check_own_key(self._transport.identity, key)
         self._keys.look_at(key)
         grant = await self._tokens.token(tenant, Deadline.after(timeout))
-        identity = event_id or new_id()
+        identity, request_id = event_id or new_id(), context.request_id or new_id()
         message = Message(
             body=body,
             type="event",
@@ -75,7 +76,8 @@ class EventPublisher:
                 CALLER_HEADER: self._transport.identity,
                 GRANT_HEADER: grant,
                 EVENT_HEADER: identity,
-                REQUEST_HEADER: context.request_id or new_id(),
+                REQUEST_HEADER: request_id,
+                **trace_headers(context.traceparent, context.tracestate, request_id),
             },
             timestamp=int(time.time()),
         )
