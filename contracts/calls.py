@@ -206,4 +206,4 @@ class CallResult:
     metadata: CallMetadata
 
 
-MessageType = Literal["call", "reply", "event", "data.set", "data.deleted", "data.expired"]
+MessageType = Literal["call", "reply", "cancel", "event", "data.set", "data.deleted", "data.expired"]

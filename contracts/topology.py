@@ -16,6 +16,7 @@ business; plugin authors never write it::
                     ▲                       │ TTL runs out
                     └───────────────────────┘ key plugin-marketing.welcome, back to events.plugin-marketing.welcome
 
+    caller ── plexica.cancel ──► instance.{plugin}.{instance} of every instance of the callee, key plugin-crm
     broker ── plexica.data ────► change events of shared data, key acme-corp.crm.cache.contact_count
     broker ── plexica.registry ► instance.{plugin}.{instance}: announcements, key _.service.registered.crm.contacts
 """
@@ -135,10 +136,7 @@ class Topology:
     # Queues
 
     def call_queue(self, service: str, version: str) -> Queue:
-        """The queue of one service version; all instances of the version compete on it.
-
-        A full queue rejects the publish, so that the caller hears of it at once.
-        """
+        """The queue that a service version's instances share. A full one rejects, so that its caller hears at once."""
         return Queue(
             name=f"{self.prefix}calls.{service}.{version}",
             max_length=CALL_QUEUE_LENGTH,
@@ -232,6 +230,10 @@ class Topology:
         """The routing key of every reply to an instance; it travels as ``reply_to``."""
         return f"{plugin}.{instance}"
 
+    def cancel_key(self, callee: str) -> str:
+        """The routing key of a call that is taken back: every instance of its callee hears it."""
+        return callee
+
     def tenant_key(self, tenant: str, key: str) -> str:
         """The routing key of an event, or of a change of shared data."""
         return f"{tenant}.{key}"
@@ -260,11 +262,12 @@ class Topology:
         return self.reply_queue(plugin, instance), self.instance_queue(plugin, instance)
 
     def instance_bindings(self, plugin: str, instance: str) -> tuple[Binding, ...]:
-        """An instance hears its replies and every announcement of the registry."""
+        """An instance hears its replies, every announcement of the registry, and which calls to it are taken back."""
         replies, own = self.instance_queues(plugin, instance)
         return (
             Binding(replies.name, self.replies, self.reply_key(plugin, instance)),
             Binding(own.name, self.registry, "#"),
+            Binding(own.name, self.cancel, self.cancel_key(plugin)),
         )
 
     def subscription_queues(self, plugin: str, subscription: str) -> tuple[Queue, ...]:

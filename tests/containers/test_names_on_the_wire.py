@@ -48,11 +48,12 @@ BINDINGS = {
     "plexica.events": rf"{TENANT}\.{KEY} -> (?:events|instance)\..+",
     "plexica.data": rf"{TENANT}\.{KEY} -> (?:events|instance)\..+",
     "plexica.registry": r"# -> instance\..+",
+    "plexica.cancel": rf"({PLUGIN}) -> instance\.\1\.{INSTANCE}",
     "plexica.redelivery": rf"({PLUGIN}\.{WORD}(?:\.[1-9])?) -> (?:events|delay)\.\1",
     "plexica.dead": rf"({PLUGIN})\.# -> dead\.\1",
     "amq.rabbitmq.event": r"consumer\.deleted -> broker\.presence",
 }
-EXCHANGES = {*BINDINGS, "plexica.cancel"} - {"amq.rabbitmq.event"}
+EXCHANGES = {*BINDINGS} - {"amq.rabbitmq.event"}
 NOT_OURS = re.compile(r"(?:amq\..*)?")
 """RabbitMQ's own exchanges; the default one has the empty name."""
 

@@ -154,10 +154,11 @@ def test_a_service_answers_only_for_the_tenant_it_is_bound_for() -> None:
     assert not matches(binding.routing_key, "globex.crm.contacts.1.0.0")
 
 
-def test_an_instance_hears_its_replies_and_every_announcement() -> None:
+def test_an_instance_hears_its_replies_every_announcement_and_what_is_taken_back() -> None:
     assert BUS.instance_bindings("plugin-crm", "7f3a") == (
         Binding("replies.plugin-crm.7f3a", "plexica.replies", "plugin-crm.7f3a"),
         Binding("instance.plugin-crm.7f3a", "plexica.registry", "#"),
+        Binding("instance.plugin-crm.7f3a", "plexica.cancel", "plugin-crm"),
     )
 
 
