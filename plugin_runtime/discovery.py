@@ -30,7 +30,7 @@ from contracts.registry import (
     TenantView,
 )
 from contracts.versions import check_range
-from plugin_runtime.calls.client import Target
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Deadline
 from plugin_runtime.declarations import ANY_VERSION, Allowance, Declarations
 from plugin_runtime.registry_view import Known, RegistryView

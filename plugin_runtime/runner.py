@@ -258,7 +258,8 @@ class Runner:
         return answer
 
     async def _reconnected(self) -> None:
-        """Have the heart register again; it tries until it succeeds."""
+        """Make good what was lost with the connection; the heart tries to register until it succeeds."""
+        self._client.on_reconnected()
         self._heart.lose_track()
 
     async def _beat(self) -> HeartbeatAnswer | None:

@@ -32,7 +32,7 @@ class ServiceClient:
     is made again within its deadline, at most twice, whatever its method. GET, PUT and DELETE also go once more to
     another version when the last instance of the first one went.
 
-    Cancelling the wait leaves the call running at the callee; its reply is dropped.
+    Cancelling the wait tells the callee, which then cancels the handler; whether it had an effect by then is unknown.
     """
 
     def __init__(self, caller: Caller, tenant: str, name: str, *, version: str | None, context: Context) -> None:

@@ -26,8 +26,8 @@ from contracts.registry import REGISTRY_SERVICE, SYSTEM_VERSION
 from contracts.topology import Topology
 from plugin_runtime import RuntimeSettings
 from plugin_runtime.calls.caller import Caller
-from plugin_runtime.calls.client import Target
 from plugin_runtime.calls.direct import DirectCalls
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline, new_instance
 from plugin_runtime.transport.address import Address
 from plugin_runtime.transport.amqp import AmqpTransport

@@ -19,8 +19,9 @@ from contracts.errors import (
     ServiceNotFoundError,
     VersionMismatchError,
 )
-from plugin_runtime.calls.client import Target, timed_out
+from plugin_runtime.calls.client import timed_out
 from plugin_runtime.calls.remedy import Remedy, remedy
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline
 
 log = structlog.get_logger()

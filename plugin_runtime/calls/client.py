@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -16,7 +15,6 @@ from contracts.calls import (
     CallResult,
 )
 from contracts.codec import (
-    BUDGET_HEADER,
     CALLER_HEADER,
     CHAIN_HEADER,
     DEADLINE_HEADER,
@@ -32,55 +30,26 @@ from contracts.errors import (
     CodedError,
     InvalidRequestError,
     MalformedMessageError,
-    MissingQueueError,
-    NotConnectedError,
     NotRunningError,
     OutcomeUnknownError,
-    OverloadedError,
-    PermissionDeniedError,
-    PublisherRefusedError,
-    RejectedPublishError,
-    ReturnedMessageError,
-    ServiceNotFoundError,
     ServiceUnavailableError,
-    TransportError,
     UnauthenticatedError,
 )
 from contracts.names import NO_TENANT
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
+from plugin_runtime.calls.outgoing import RETRY_AFTER_SECONDS, CallPublisher
 from plugin_runtime.calls.pending import Answer, Pending, Waiting
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.identity import judge_reply
 from plugin_runtime.tasks import TaskSet
-from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
+from plugin_runtime.transport.base import Delivery, HeaderValue, Transport
 
 log = structlog.get_logger()
 
-RETRY_AFTER_SECONDS = 1.0
-PAUSE_SECONDS = 0.05
 GRANT_REFUSALS = {UnauthenticatedError.code, ServiceUnavailableError.code}
 """How a callee refuses a grant: for good, or since it does not know the key and cannot ask for it now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The service version that a call goes to, and the plugin that answers it."""
-
-    plugin: str
-    service: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outgoing:
-    """A call as it is published, again after a lost connection if it may run twice."""
-
-    key: str
-    body: bytes
-    headers: dict[str, HeaderValue]
-    correlation_id: str
-    is_repeatable: bool
 
 
 class Tokens(Protocol):
@@ -103,9 +72,9 @@ class CallClient:
         self._instance = instance
         self._pending = Pending()
         self._settling = TaskSet("calls.settle")
-        self._publishing = TaskSet("calls.publish")
         self._is_closed = False
         self._reply_to = topology.reply_key(transport.identity, instance)
+        self._publisher = CallPublisher(transport, topology, self._pending, reply_to=self._reply_to)
 
     async def call(
         self, tenant: str, target: Target, request: CallRequest, *, deadline: Deadline, context: Context
@@ -115,12 +84,16 @@ class CallClient:
         Raises:
             ServiceNotFoundError: Nobody is bound for it in that tenant; known at once, nothing was run.
             OverloadedError: Its queue is full; nothing was run.
+            ServiceUnavailableError: The callee went away while it ran a GET, PUT or DELETE.
+            OutcomeUnknownError: The callee went away while it ran a POST or PATCH.
             PermissionDeniedError: RabbitMQ does not let this plugin publish there, or it is not installed in the
                 tenant; nothing was run.
             TenantNotFoundError: There is no such tenant.
             CallTimeoutError: No reply by the deadline; the outcome is unknown.
             NotRunningError: The plugin has stopped.
             CodedError: Whatever else the callee answered with a code.
+
+        When it is cancelled before its deadline, the callee is told so, and cancels the handler.
         """
         if self._is_closed:
             raise NotRunningError(f"{self._transport.identity} has stopped and calls nobody any more")
@@ -163,86 +136,46 @@ class CallClient:
         if failed:
             log.info("call.callee_gone", service=gone.service_name, version=gone.version, calls=failed)
 
+    def on_reconnected(self) -> None:
+        """The connection was lost and is back: calls may be lost with it, see `calls.outgoing`."""
+        self._publisher.publish_again()
+
     async def close(self) -> None:
         """End every call that still waits, and refuse later ones; wait until replies received are acknowledged."""
         self._is_closed = True
         me = self._transport.identity
         self._pending.fail_all(lambda waiting: OutcomeUnknownError(f"{me} stopped while it called {waiting.service}"))
         await self._settling.drain(1.0)
-        await self._publishing.drain(0.0)
+        await self._publisher.close()
 
     async def _exchange(
         self, tenant: str, target: Target, request: CallRequest, context: Context, deadline: Deadline
     ) -> Answer:
-        outgoing = _Outgoing(
+        body = encode(request.to_json())
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidRequestError(f"the call has {len(body)} bytes, at most {MAX_BODY_BYTES} are allowed")
+        waiting = Waiting(
+            callee=target.plugin,
+            service=target.service,
+            version=target.version,
+            method=request.method,
+            deadline=deadline,
             key=self._topology.call_key(tenant, target.service, target.version),
-            body=encode(request.to_json()),
+            body=body,
             headers=await self._headers(tenant, target, context, deadline),
-            correlation_id=new_id(),
-            is_repeatable=request.method in REPEATABLE_METHODS,
+            future=asyncio.get_running_loop().create_future(),
         )
-        if len(outgoing.body) > MAX_BODY_BYTES:
-            raise InvalidRequestError(f"the call has {len(outgoing.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(target.plugin, target.service, target.version, request.method, future)
-        self._pending.add(outgoing.correlation_id, waiting)
-        # A call waits for its reply, not for its confirm; a return or a nack ends it at once.
-        self._publishing.start(self._publish(outgoing, target, deadline))
+        correlation_id = new_id()
+        self._pending.add(correlation_id, waiting)
+        self._publisher.publish(correlation_id, waiting)
         try:
-            return await future
-        finally:
-            self._pending.remove(outgoing.correlation_id)
-
-    async def _publish(self, outgoing: _Outgoing, target: Target, deadline: Deadline) -> None:
-        try:
-            await self._publish_until_sent(outgoing, deadline)
-        except ReturnedMessageError:
-            error: CodedError = ServiceNotFoundError(f"Service {target.service} not found or unavailable")
-            self._pending.fail(outgoing.correlation_id, error)
-        except RejectedPublishError:
-            text = f"The queue of {target.service} {target.version} is full"
-            self._pending.fail(outgoing.correlation_id, OverloadedError(text, retryAfter=RETRY_AFTER_SECONDS))
-        except PublisherRefusedError as error:
-            refusal = PermissionDeniedError(f"RabbitMQ does not let this plugin call {target.service}: {error}")
-            self._pending.fail(outgoing.correlation_id, refusal)
-        except MissingQueueError as error:
-            text = f"Service {target.service} not found or unavailable: {error}"
-            self._pending.fail(outgoing.correlation_id, ServiceNotFoundError(text))
-        except TransportError as error:
-            # It may have arrived: its answer is waited for until the deadline.
-            log.warning("call.publish_unknown", service=target.service, error=str(error))
-        except Exception as error:
-            text = f"The call to {target.service} could not be published: {type(error).__name__}: {error}"
-            self._pending.fail(outgoing.correlation_id, OutcomeUnknownError(text))
+            return await waiting.future
+        except asyncio.CancelledError:
+            if not deadline.is_spent:  # whoever waited gave up; of the deadline the callee knows itself
+                self._publisher.take_back(correlation_id, waiting, tenant)
             raise
-
-    async def _publish_until_sent(self, outgoing: _Outgoing, deadline: Deadline) -> None:
-        """Publish; after a lost connection again, if the call may run twice. What may not waits for its answer."""
-        while not deadline.is_spent:
-            remaining = deadline.remaining_seconds
-            message = Message(
-                body=outgoing.body,
-                type="call",
-                message_id=new_id(),
-                correlation_id=outgoing.correlation_id,
-                reply_to=self._reply_to,
-                headers={**outgoing.headers, BUDGET_HEADER: int(remaining * 1000)},
-                expiration_seconds=remaining,
-                timestamp=int(time.time()),
-                persistent=False,
-            )
-            try:
-                await self._transport.publish(
-                    message, exchange=self._topology.calls, routing_key=outgoing.key, timeout=remaining
-                )
-            except NotConnectedError:
-                if not outgoing.is_repeatable:
-                    raise
-                if self._pending.callee_of(outgoing.correlation_id) is None:
-                    return  # the reply overtook the confirm, which is lost now: nobody waits for a second run
-                await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                return
+        finally:
+            self._pending.remove(correlation_id)
 
     async def _headers(
         self, tenant: str, target: Target, context: Context, deadline: Deadline
@@ -287,5 +220,6 @@ def _is_grant_refused(answer: Answer) -> bool:
 def _gone(waiting: Waiting) -> CodedError:
     text = f"The last instance of {waiting.service} {waiting.version} went away"
     if waiting.method in REPEATABLE_METHODS:
-        return ServiceUnavailableError(f"{text}; the call may be repeated", retryAfter=RETRY_AFTER_SECONDS)
+        text = f"{text}; the call may be repeated"
+        return ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS, mayHaveRun=True)
     return OutcomeUnknownError(f"{text} while it may have run {waiting.method}")

@@ -1,11 +1,13 @@
 """Calls that wait for their replies: correlation id to waiting caller. Pure but for the futures it resolves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from contracts.calls import CallReply
 from contracts.errors import CodedError
+from plugin_runtime.context import Deadline
+from plugin_runtime.transport.base import HeaderValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +18,27 @@ class Answer:
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Waiting:
-    """One caller that waits, and whose answer it would believe."""
+    """One caller that waits: whose answer it would believe, and what it publishes.
+
+    Attributes:
+        key: The call's routing key.
+        body: The call as it crosses the wire.
+        headers: The call's, without what is left of its deadline.
+        is_published: RabbitMQ confirmed that it has the call.
+    """
 
     callee: str
     service: str
     version: str
     method: str
+    deadline: Deadline
+    key: str
+    body: bytes
+    headers: Mapping[str, HeaderValue]
     future: asyncio.Future[Answer]
+    is_published: bool = False
 
 
 class Pending:
@@ -35,6 +49,17 @@ class Pending:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __contains__(self, correlation_id: str) -> bool:
+        return correlation_id in self._waiting
+
+    def published(self) -> list[tuple[str, Waiting]]:
+        """The calls that RabbitMQ has taken and nobody has answered yet."""
+        return [
+            (correlation_id, waiting)
+            for correlation_id, waiting in self._waiting.items()
+            if waiting.is_published and not waiting.future.done()
+        ]
 
     def add(self, correlation_id: str, waiting: Waiting) -> None:
         """A caller begins to wait."""

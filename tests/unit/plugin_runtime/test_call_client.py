@@ -10,10 +10,13 @@ from contracts.calls import CallReply, CallRequest
 from contracts.codec import GRANT_HEADER, encode
 from contracts.errors import CallTimeoutError, NotConnectedError, ServiceUnavailableError, UnauthenticatedError
 from contracts.topology import Topology
-from plugin_runtime.calls.client import PAUSE_SECONDS, CallClient, Target
+from plugin_runtime.calls.client import CallClient
+from plugin_runtime.calls.outgoing import PAUSE_SECONDS
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.transport.base import Message
 from tests.unit.plugin_runtime.deliveries import make_delivery
+from tests.unit.plugin_runtime.tokens import FakeTokens
 
 CRM = Target("plugin-crm", "crm.contacts", "1.0.0")
 OK = CallReply(status=200, data="served")
@@ -31,21 +34,6 @@ class FakeTransport:
     async def publish(self, message: Message, **_options: Any) -> None:
         self.published.append(message)
         await self._becomes(message)
-
-
-class FakeTokens:
-    """Tokens that count up with each renewal."""
-
-    def __init__(self) -> None:
-        self.renewals = 0
-        self.is_broker_away = False
-
-    async def token(self, tenant: str, _deadline: Deadline) -> str:
-        return f"{tenant} {self.renewals}"
-
-    async def renewed(self, _tenant: str, _deadline: Deadline) -> bool:
-        self.renewals += not self.is_broker_away
-        return not self.is_broker_away
 
 
 class Bench:
@@ -79,7 +67,7 @@ async def test_call_whose_reply_overtook_its_lost_confirm_is_not_published_again
     bench = Bench(OK, loses_connection=True)
 
     assert await bench.call() == "served"
-    await bench.client._publishing.drain(2 * PAUSE_SECONDS)
+    await bench.client._publisher._publishing.drain(2 * PAUSE_SECONDS)
     assert len(bench.transport.published) == 1
 
 

@@ -22,7 +22,7 @@ from contracts.registry import (
     TenantAnnouncement,
     TenantView,
 )
-from plugin_runtime.calls.client import Target
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Deadline
 from plugin_runtime.discovery import ServiceDiscovery
 from plugin_runtime.registry_view import RegistryView

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.calls import CallRequest, CallResult
 from plugin_runtime.calls.caller import Caller
-from plugin_runtime.calls.client import Target
+from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline
 from plugin_runtime.registry_client import PAGE_SIZE, services_of
 

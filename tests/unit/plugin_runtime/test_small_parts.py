@@ -31,7 +31,17 @@ def test_the_earlier_deadline_counts() -> None:
 
 def waiting(version: str = "1.0.0") -> Waiting:
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-    return Waiting("plugin-crm", "crm.contacts", version, "POST", future)
+    return Waiting(
+        callee="plugin-crm",
+        service="crm.contacts",
+        version=version,
+        method="POST",
+        deadline=Deadline.after(30),
+        key=f"acme-corp.crm.contacts.{version}",
+        body=b"",
+        headers={},
+        future=future,
+    )
 
 
 async def test_each_caller_gets_its_own_reply() -> None:

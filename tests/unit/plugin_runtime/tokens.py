@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.utils import base64url_encode
 
 from contracts.grants import Grant, VerificationKey
+from plugin_runtime.context import Deadline
 
 NOW = 1_000_000.0
 
@@ -37,3 +38,18 @@ def make_grant(**changes: Any) -> Grant:
     """Valid by default: analytics in acme-corp, signed now, for 300 seconds."""
     valid: dict[str, Any] = {"sub": "plugin-analytics", "ten": "acme-corp", "iat": int(NOW), "exp": int(NOW) + 300}
     return Grant(**{**valid, **changes})
+
+
+class FakeTokens:
+    """Tokens that count up with each renewal."""
+
+    def __init__(self) -> None:
+        self.renewals = 0
+        self.is_broker_away = False
+
+    async def token(self, tenant: str, _deadline: Deadline) -> str:
+        return f"{tenant} {self.renewals}"
+
+    async def renewed(self, _tenant: str, _deadline: Deadline) -> bool:
+        self.renewals += not self.is_broker_away
+        return not self.is_broker_away
