@@ -84,7 +84,7 @@ class Runner:
         keys = KeyRing()
         self._grants = Grants(self._ask_grants, keys)
         self._client = CallClient(transport, topology, instance=instance, tokens=self._grants)
-        self._caller = Caller(self._client, self._discovery)
+        self._caller = Caller(self._client, self._discovery, retries=settings.retries)
         published = PublishedKeys(manifest.id, manifest.api.events.publishes)
         announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
         means = Means(

@@ -22,7 +22,8 @@ class ServiceClient:
       line to add to ``plugin.json``.
     * `ServiceNotFoundError`: nobody serves it in the tenant; known in milliseconds, nothing was run.
     * `VersionMismatchError`: it is there, but no installed version is in the declared range and in the given one.
-    * `OverloadedError`: its queue is full; nothing was run.
+    * `OverloadedError`: it takes no more calls now; nothing was run.
+    * `RateLimitedError`: this plugin used up the calls per minute that it has there; nothing was run.
     * `EndpointNotFoundError`: it has no such method and path.
     * `CallTimeoutError`: no reply by the deadline; whether the call ran is unknown.
     * `ServiceUnavailableError`: the callee went away while it ran a GET, PUT or DELETE, and no other version is there.
@@ -30,7 +31,8 @@ class ServiceClient:
 
     A call that surely was not run, since what this plugin knew of the service was behind (an upgrade is under way),
     is made again within its deadline, at most twice, whatever its method. GET, PUT and DELETE also go once more to
-    another version when the last instance of the first one went.
+    another version when the last instance of the first one went. A call that its callee did not take (OVERLOADED,
+    RATE_LIMITED with a short wait, SERVICE_UNAVAILABLE with nothing run) is made again later, see ``retries``.
 
     Cancelling the wait tells the callee, which then cancels the handler; whether it had an effect by then is unknown.
     """
@@ -51,6 +53,7 @@ class ServiceClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        retries: int | None = None,
     ) -> CallResult:
         """Call an endpoint and return status, headers, data and metadata, whatever the status.
 
@@ -61,10 +64,22 @@ class ServiceClient:
             body: Any JSON value, or what pydantic can turn into one.
             headers: The caller's own headers; names arrive in lower case.
             timeout: Seconds to wait; 30 when None. A call made by a handler never waits longer than its own caller.
+            retries: How often a call that its callee did not take is made again, 0 to 10; the plugin's setting when
+                None (``PLEXICA_RETRIES``, 2). All retries of a process are at most a tenth of its calls and ten more.
+
+        Raises:
+            InvalidRequestError: ``timeout`` or ``retries`` is out of range; nothing was sent.
+            CodedError: As listed above.
         """
         request = CallRequest(method=method, path=path, query=Query.of(query), headers=dict(headers or {}), body=body)
         return await self._caller.request(
-            self._tenant, self._name, request, range_=self._version, timeout=timeout, context=self._context
+            self._tenant,
+            self._name,
+            request,
+            range_=self._version,
+            timeout=timeout,
+            context=self._context,
+            retries=retries,
         )
 
     @overload

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import StartError
 from contracts.names import check_prefix, check_tenant
+from plugin_runtime.calls.remedy import DEFAULT_RETRIES, MOST_RETRIES
 from plugin_runtime.logs import LogFormat
 from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, TransportKind
 
@@ -24,6 +25,7 @@ class RuntimeSettings(BaseSettings):
         insecure: Believe publishers that RabbitMQ cannot check, on a host that is not this one.
         strict: Refuse to start when a required dependency is missing, rather than start DEGRADED.
         concurrency: How many calls, and how many events of one subscription, are worked on at once.
+        retries: How often a call that its callee did not take is made again, unless the call says otherwise.
         grace_seconds: How long a stop waits for work in flight.
         log_format: ``console`` for people, ``json`` for machines, ``auto`` for whichever standard error is.
     """
@@ -37,6 +39,7 @@ class RuntimeSettings(BaseSettings):
     insecure: bool = False
     strict: bool = False
     concurrency: int = Field(default=32, gt=0)
+    retries: int = Field(default=DEFAULT_RETRIES, ge=0, le=MOST_RETRIES)
     grace_seconds: float = Field(default=30.0, ge=0)
     log_format: LogFormat = "auto"
 

@@ -1,10 +1,10 @@
-"""A call from one end to the other: find the version, call it, within one deadline."""
+"""A call from one end to the other: find the version, call it, again where that is safe, within one deadline."""
 
 import asyncio
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,8 +19,9 @@ from contracts.errors import (
     ServiceNotFoundError,
     VersionMismatchError,
 )
+from plugin_runtime.calls.budget import RetryBudget
 from plugin_runtime.calls.client import timed_out
-from plugin_runtime.calls.remedy import Remedy, remedy
+from plugin_runtime.calls.remedy import DEFAULT_RETRIES, MOST_RETRIES, Remedy, pause_seconds, remedy
 from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline
 
@@ -31,7 +32,7 @@ QueryInput = Mapping[str, "QueryValue | list[QueryValue] | None"] | Query | None
 NO_CONTEXT = Context()
 
 PAUSE_SECONDS = (0.005, 0.03)
-"""The shortest and the longest pause before a call is made again."""
+"""The shortest and the longest pause before a call goes to where the registry says now."""
 
 
 class Discovery(Protocol):
@@ -44,16 +45,6 @@ class Discovery(Protocol):
         """Learn what is true now, after a call found nobody there; False when nobody says."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """Where a call wants to go, and until when."""
-
-    tenant: str
-    service: str
-    range_: str | None
-    deadline: Deadline
-
-
 class Calls(Protocol):
     """Brings a call to a known service version and its answer back: `CallClient`, or the command line's own."""
 
@@ -63,12 +54,40 @@ class Calls(Protocol):
         """Call and wait for the reply; see `CallClient.call` for the errors."""
 
 
-class Caller:
-    """Calls services by name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """Where a call wants to go, until when, and how it is to be made."""
 
-    def __init__(self, client: Calls, discovery: Discovery) -> None:
+    tenant: str
+    service: str
+    range_: str | None
+    deadline: Deadline
+    retries: int
+
+
+class Caller:
+    """Calls services by name.
+
+    Args:
+        client: Makes the calls.
+        discovery: Finds the version that each goes to.
+        retries: How often a call is made again where its callee took no more, unless the call says otherwise.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        client: Calls,
+        discovery: Discovery,
+        *,
+        retries: int = DEFAULT_RETRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._discovery = discovery
+        self._retries = retries
+        self._clock = clock
+        self._budget = RetryBudget(clock())
 
     async def request(
         self,
@@ -79,6 +98,7 @@ class Caller:
         range_: str | None = None,
         timeout: float | None = None,
         context: Context = NO_CONTEXT,
+        retries: int | None = None,
     ) -> CallResult:
         """Call an endpoint and wait for the whole answer; see `ServiceClient.request`."""
         seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
@@ -88,8 +108,15 @@ class Caller:
         started = time.monotonic()
         if deadline.is_spent:
             raise timed_out(tenant, service, request, 0.0)
+        wish = _Wish(
+            tenant=tenant,
+            service=service,
+            range_=range_,
+            deadline=deadline,
+            retries=self._retries if retries is None else _checked(retries),
+        )
         try:
-            return await self._call(_Wish(tenant, service, range_, deadline), request, context)
+            return await self._call(wish, request, context)
         except CallTimeoutError as error:
             # Said by ourselves; what the callee or a service behind it says of its deadline is told in our words.
             if error.details.get("service") == service:
@@ -103,12 +130,13 @@ class Caller:
         """Find and call; again where the failure was safe and another try may do better."""
         target = await self._find(wish)
         applied: list[Remedy] = []
+        self._budget.made()
         while True:
             try:
                 return await self._client.call(wish.tenant, target, request, deadline=wish.deadline, context=context)
             except CodedError as error:
-                step = remedy(error, callee=target.plugin, method=request.method, applied=applied)
-                if step is None or not await self._apply(step, wish, target):
+                step = remedy(error, callee=target.plugin, method=request.method, applied=applied, retries=wish.retries)
+                if step is None or not await self._apply(step, wish, target, error, applied.count(Remedy.LATER)):
                     raise
                 applied.append(step)
                 try:
@@ -120,15 +148,33 @@ class Caller:
     async def _find(self, wish: _Wish) -> Target:
         return await self._discovery.find(wish.tenant, wish.service, wish.range_, wish.deadline)
 
-    async def _apply(self, step: Remedy, wish: _Wish, failed: Target) -> bool:
+    async def _apply(self, step: Remedy, wish: _Wish, failed: Target, error: CodedError, retried: int) -> bool:
         """Do what comes before another try; False when there is none to make."""
         if step is Remedy.ELSEWHERE:
             return True
+        if step is Remedy.LATER:
+            return await self._wait(wish, error, retried)
         if not await self._discovery.catch_up(wish.tenant, failed, wish.deadline):
             return False
         # Many callers fail at the same moment when a version goes: they do not come back at the same moment.
         pause = random.uniform(*PAUSE_SECONDS)  # noqa: S311 - spreads load, guards nothing
         if wish.deadline.remaining_seconds <= pause:
+            return False
+        await asyncio.sleep(pause)
+        return True
+
+    async def _wait(self, wish: _Wish, error: CodedError, retried: int) -> bool:
+        """Wait as long as the callee asked for and a little more; False when deadline or budget do not allow it."""
+        pause = pause_seconds(
+            error,
+            retried=retried,
+            remaining_seconds=wish.deadline.remaining_seconds,
+            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+        )
+        if pause is None:
+            return False
+        if not self._budget.take(self._clock()):
+            log.debug("call.retry_denied", service=wish.service, reason=error.code)
             return False
         await asyncio.sleep(pause)
         return True
@@ -161,3 +207,9 @@ def data_of(result: CallResult, what: str) -> Any:
         return result.data
     said = result.data.get("message") or result.data.get("error") if isinstance(result.data, dict) else result.data
     raise RemoteError(f"{what} answered {result.status}: {said}", status=result.status, data=result.data)
+
+
+def _checked(retries: int) -> int:
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MOST_RETRIES:
+        raise InvalidRequestError(f"retries must be a whole number from 0 to {MOST_RETRIES}, found {retries!r}")
+    return retries

@@ -100,9 +100,10 @@ class _CannedCaller(Caller):
         range_: str | None = None,
         timeout: float | None = None,
         context: Context = NO_CONTEXT,
+        retries: int | None = None,
     ) -> CallResult:
         """The answer that was given for service, method and path."""
-        del tenant, range_, timeout, context
+        del tenant, range_, timeout, context, retries
         if self._declared is not None and self._declared.of(service) is None:
             raise self._declared.refusal(service)
         call = MadeCall(

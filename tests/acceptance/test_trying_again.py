@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from contracts import topology
 from contracts.calls import METHODS
 from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
 from contracts.grants import GRANT_SECONDS
@@ -166,3 +169,31 @@ async def test_callers_of_a_version_that_died_go_to_another_if_they_may(open_wor
 
     assert [one.data for one in found[:3]] == ["1.4.0"] * 3
     assert [type(one) for one in found[3:]] == [OutcomeUnknownError] * 2
+
+
+async def test_post_that_a_full_queue_did_not_take_is_made_again_and_run_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "CALL_QUEUE_LENGTH", 2)
+    monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
+    ran, goes_on = Counter[str](), asyncio.Event()
+    crm = make_plugin("crm", "POST /contacts")
+
+    @crm.service(SERVICE).post("/contacts")
+    async def create(call: Call) -> str:
+        ran[call.body] += 1
+        await goes_on.wait()
+        return str(call.body)
+
+    await world.connect(crm)
+    caller = await world.connect(make_caller())
+    contacts = caller.tenant(ACME).service(SERVICE)
+    with capture_logs() as logs:
+        calls = [asyncio.ensure_future(contacts.post("/contacts", body=str(number))) for number in range(9)]
+        await eventually(lambda: sum(call.done() for call in calls) or len(caller._client._pending) < len(calls))
+        goes_on.set()
+        answers = await asyncio.gather(*calls)
+
+    assert answers == [str(number) for number in range(9)]
+    assert set(ran.values()) == {1}
+    assert "OVERLOADED" in {one.get("reason") for one in logs if one["event"] == "call.repeated"}
