@@ -187,13 +187,20 @@ class CallReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMetadata:
-    """Who answered a call, and how long the caller waited."""
+    """Who answered a call, and how long the caller waited.
+
+    Attributes:
+        cached: The answer is one that was kept; nothing was sent.
+        age_seconds: How long it was kept by then; 0 for an answer that came just now.
+    """
 
     plugin: str
     service: str
     version: str
     instance: str
     duration_seconds: float
+    cached: bool = False
+    age_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

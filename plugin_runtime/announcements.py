@@ -49,6 +49,7 @@ class InstanceQueue:
         events: EventConsumer,
         broadcasts: list[SubscriptionMark],
         on_presence: Callable[[PresenceAnnouncement], None],
+        on_announced: Callable[[Announcement], None],
         on_declared: Callable[[Iterable[Dependency]], None],
         on_gap: Callable[[], None],
         announcement_watchers: Watchers[Announcement],
@@ -63,6 +64,7 @@ class InstanceQueue:
         self._events = events
         self._broadcasts = broadcasts
         self._on_presence = on_presence
+        self._on_announced = on_announced
         self._on_declared = on_declared
         self._on_gap = on_gap
         self._announcement_watchers = announcement_watchers
@@ -113,6 +115,7 @@ class InstanceQueue:
         if not self._view.apply(announcement):
             log.warning("registry.announcement_missed", revision=announcement.revision)
             self._on_gap()
+        self._on_announced(announcement)
         if isinstance(announcement, PresenceAnnouncement):
             self._on_presence(announcement)
         elif isinstance(announcement, PluginAnnouncement):

@@ -98,8 +98,7 @@ class ServiceDiscovery:
             raise await self._undeclared(tenant, service, deadline)
         ranges = tuple(dict.fromkeys(one for one in (allowed.range_, range_) if one not in (None, "*")))
         known = await self._known(tenant, service, deadline)
-        record = known.choose(service, *ranges, plugin_range=allowed.plugin_range)
-        return Target(record.plugin_id, service, record.version)
+        return known.target(service, *ranges, plugin_range=allowed.plugin_range)
 
     async def catch_up(self, tenant: str, failed: Target, deadline: Deadline) -> bool:
         """Learn what is true now, after a call to ``failed`` found nobody there.

@@ -17,8 +17,12 @@ from contracts.registry import (
     TenantView,
 )
 from contracts.versions import ordered
+from plugin_runtime.calls.target import CacheRules, Target
 
 log = structlog.get_logger()
+
+_Ranges = tuple[tuple[str, ...], str | None]
+"""The ranges of a service, and that of its plugin."""
 
 
 @dataclass(slots=True)
@@ -28,7 +32,8 @@ class Known:
     records: dict[str, ServiceRecord]
     is_fresh: bool = True
     trusted_until: float = 0.0
-    _chosen: dict[tuple[tuple[str, ...], str | None], ServiceRecord] = field(default_factory=dict)
+    _chosen: dict[_Ranges, ServiceRecord] = field(default_factory=dict)
+    _targets: dict[_Ranges, Target] = field(default_factory=dict)
 
     def choose(self, service: str, *ranges: str, plugin_range: str | None = None) -> ServiceRecord:
         """The version that `contracts.discovery.choose` chooses; what it chose is kept until a record changes."""
@@ -39,10 +44,21 @@ class Known:
             self._chosen[key] = found
         return found
 
+    def target(self, service: str, *ranges: str, plugin_range: str | None = None) -> Target:
+        """Where a call in these ranges goes; errors as of `choose`."""
+        key = (ranges, plugin_range)
+        found = self._targets.get(key)
+        if found is None:
+            record = self.choose(service, *ranges, plugin_range=plugin_range)
+            found = Target(record.plugin_id, service, record.version, CacheRules.of(record))
+            self._targets[key] = found
+        return found
+
     def replace(self, record: ServiceRecord) -> None:
         """Take in how a known version is now."""
         self.records[record.version] = record
         self._chosen.clear()
+        self._targets.clear()
 
     def serves(self, version: str) -> bool:
         """Whether calls to the version are answered, as far as is known."""

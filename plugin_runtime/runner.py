@@ -6,6 +6,7 @@ stop     deregister (no new calls are routed here) -> run until the call queues 
          -> finish every delivery already received -> close
 """
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from contracts.grants import GrantList
 from contracts.registry import REGISTRY_SERVICE, Announcement, HeartbeatAnswer, RegisterAnswer, TenantView
 from contracts.topology import Topology
 from plugin_runtime.announcements import InstanceQueue
+from plugin_runtime.calls.cached import CachedCalls
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.client import CallClient
 from plugin_runtime.calls.server import CallServer
@@ -84,7 +86,8 @@ class Runner:
         keys = KeyRing()
         self._grants = Grants(self._ask_grants, keys)
         self._client = CallClient(transport, topology, instance=instance, tokens=self._grants)
-        self._caller = Caller(self._client, self._discovery, retries=settings.retries)
+        self._cached = CachedCalls(self._client, myself=manifest.id, clock=time.monotonic)
+        self._caller = Caller(self._client, self._discovery, retries=settings.retries, cached=self._cached)
         published = PublishedKeys(manifest.id, manifest.api.events.publishes)
         announcement_watchers, data_watchers = Watchers[Announcement](), Watchers[DataChange]()
         means = Means(
@@ -139,6 +142,7 @@ class Runner:
             events=self._events,
             broadcasts=[mark for mark in definition.marks if mark.broadcast],
             on_presence=self._client.on_presence,
+            on_announced=self._cached.heed,
             on_declared=self._discovery.declare,
             on_gap=self._heart.lose_track,
             announcement_watchers=announcement_watchers,
@@ -252,6 +256,7 @@ class Runner:
         services = [item.service_name for item in answer.dependencies if item.service_name]
         self._view.reset(answer.views, services, answer.revision)
         self._installations.replace(answer)
+        self._cached.clear()
         self.answer = answer
         if answer.status != "HEALTHY":
             log.warning("plugin.degraded", plugin=self._definition.manifest.id, reasons=list(answer.reasons))
@@ -260,6 +265,7 @@ class Runner:
     async def _reconnected(self) -> None:
         """Make good what was lost with the connection; the heart tries to register until it succeeds."""
         self._client.on_reconnected()
+        self._cached.clear()
         self._heart.lose_track()
 
     async def _beat(self) -> HeartbeatAnswer | None:

@@ -34,6 +34,12 @@ class ServiceClient:
     another version when the last instance of the first one went. A call that its callee did not take (OVERLOADED,
     RATE_LIMITED with a short wait, SERVICE_UNAVAILABLE with nothing run) is made again later, see ``retries``.
 
+    An answer to a GET is kept where the service's manifest allows it by ``cacheTTL`` (seconds), and answers equal GETs
+    (tenant, version, path, query, headers) of this instance: ``result.metadata.cached`` tells. It ends early with a
+    POST, PUT, PATCH or DELETE of this instance to the same service in the same tenant, when the service's plugin or
+    this one is installed, upgraded or uninstalled there, and when announcements may have been missed. What others
+    write does not end it.
+
     Cancelling the wait tells the callee, which then cancels the handler; whether it had an effect by then is unknown.
     """
 
@@ -54,6 +60,7 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retries: int | None = None,
+        fresh: bool = False,
     ) -> CallResult:
         """Call an endpoint and return status, headers, data and metadata, whatever the status.
 
@@ -66,6 +73,7 @@ class ServiceClient:
             timeout: Seconds to wait; 30 when None. A call made by a handler never waits longer than its own caller.
             retries: How often a call that its callee did not take is made again, 0 to 10; the plugin's setting when
                 None (``PLEXICA_RETRIES``, 2). All retries of a process are at most a tenth of its calls and ten more.
+            fresh: Ask the callee though an answer is kept; the new answer is kept in its place.
 
         Raises:
             InvalidRequestError: ``timeout`` or ``retries`` is out of range; nothing was sent.
@@ -80,6 +88,7 @@ class ServiceClient:
             timeout=timeout,
             context=self._context,
             retries=retries,
+            fresh=fresh,
         )
 
     @overload

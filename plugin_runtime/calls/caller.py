@@ -20,6 +20,7 @@ from contracts.errors import (
     VersionMismatchError,
 )
 from plugin_runtime.calls.budget import RetryBudget
+from plugin_runtime.calls.cached import CachedCalls, Calls
 from plugin_runtime.calls.client import timed_out
 from plugin_runtime.calls.remedy import DEFAULT_RETRIES, MOST_RETRIES, Remedy, pause_seconds, remedy
 from plugin_runtime.calls.target import Target
@@ -45,15 +46,6 @@ class Discovery(Protocol):
         """Learn what is true now, after a call found nobody there; False when nobody says."""
 
 
-class Calls(Protocol):
-    """Brings a call to a known service version and its answer back: `CallClient`, or the command line's own."""
-
-    async def call(
-        self, tenant: str, target: Target, request: CallRequest, *, deadline: Deadline, context: Context
-    ) -> CallResult:
-        """Call and wait for the reply; see `CallClient.call` for the errors."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
     """Where a call wants to go, until when, and how it is to be made."""
@@ -63,6 +55,7 @@ class _Wish:
     range_: str | None
     deadline: Deadline
     retries: int
+    fresh: bool
 
 
 class Caller:
@@ -72,6 +65,7 @@ class Caller:
         client: Makes the calls.
         discovery: Finds the version that each goes to.
         retries: How often a call is made again where its callee took no more, unless the call says otherwise.
+        cached: Has the answers that may be given again; without it none is kept.
         clock: Monotonic seconds.
     """
 
@@ -81,11 +75,13 @@ class Caller:
         discovery: Discovery,
         *,
         retries: int = DEFAULT_RETRIES,
+        cached: CachedCalls | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._discovery = discovery
         self._retries = retries
+        self._cached = cached
         self._clock = clock
         self._budget = RetryBudget(clock())
 
@@ -99,6 +95,7 @@ class Caller:
         timeout: float | None = None,
         context: Context = NO_CONTEXT,
         retries: int | None = None,
+        fresh: bool = False,
     ) -> CallResult:
         """Call an endpoint and wait for the whole answer; see `ServiceClient.request`."""
         seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
@@ -114,6 +111,7 @@ class Caller:
             range_=range_,
             deadline=deadline,
             retries=self._retries if retries is None else _checked(retries),
+            fresh=fresh,
         )
         try:
             return await self._call(wish, request, context)
@@ -133,7 +131,14 @@ class Caller:
         self._budget.made()
         while True:
             try:
-                return await self._client.call(wish.tenant, target, request, deadline=wish.deadline, context=context)
+                # What can neither be kept nor end what is kept takes the short way.
+                if self._cached is None or (target.caching is None and request.method == "GET"):
+                    return await self._client.call(
+                        wish.tenant, target, request, deadline=wish.deadline, context=context
+                    )
+                return await self._cached.call(
+                    wish.tenant, target, request, deadline=wish.deadline, context=context, fresh=wish.fresh
+                )
             except CodedError as error:
                 step = remedy(error, callee=target.plugin, method=request.method, applied=applied, retries=wish.retries)
                 if step is None or not await self._apply(step, wish, target, error, applied.count(Remedy.LATER)):

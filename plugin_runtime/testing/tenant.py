@@ -101,9 +101,10 @@ class _CannedCaller(Caller):
         timeout: float | None = None,
         context: Context = NO_CONTEXT,
         retries: int | None = None,
+        fresh: bool = False,
     ) -> CallResult:
         """The answer that was given for service, method and path."""
-        del tenant, range_, timeout, context, retries
+        del tenant, range_, timeout, context, retries, fresh
         if self._declared is not None and self._declared.of(service) is None:
             raise self._declared.refusal(service)
         call = MadeCall(

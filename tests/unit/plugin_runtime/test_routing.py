@@ -3,7 +3,8 @@
 import pytest
 
 from contracts.errors import EndpointNotFoundError, InvalidRequestError
-from plugin_runtime.calls.routing import Router, decode_path
+from plugin_runtime.calls.paths import decode_path
+from plugin_runtime.calls.routing import Router
 from plugin_runtime.marks import EndpointMark
 
 
