@@ -38,6 +38,9 @@ DEEPEST_BODY = 110
 MOST_CALLS_PER_MINUTE = 1_000_000_000
 """A ``rateLimit``; more is the same as none."""
 
+MOST_CONCURRENT_CALLS = 1_000_000
+"""A ``concurrency``; more is the same as none, since a plugin has one of its own."""
+
 LONGEST_TTL_SECONDS = 100 * 365 * 86400.0
 """A hundred years: what is to live longer needs no ``ttl``, and dates end at the year 9999."""
 

@@ -13,6 +13,7 @@ from contracts.limits import (
     LARGEST_MANIFEST_BYTES,
     LONGEST_TTL_SECONDS,
     MOST_CALLS_PER_MINUTE,
+    MOST_CONCURRENT_CALLS,
     MOST_DEPENDENCIES,
     MOST_ENDPOINTS,
     MOST_NAMESPACES,
@@ -46,6 +47,7 @@ class Metadata(WireModel):
     Attributes:
         rate_limit: Calls per minute for each pair of tenant and caller.
         cache_ttl: Seconds for which a caller may keep the answer of a GET.
+        concurrency: How many calls an instance runs at once; of a service, for each of its endpoints.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -54,6 +56,7 @@ class Metadata(WireModel):
     cache_ttl: Annotated[float, Field(ge=0, le=LONGEST_TTL_SECONDS, allow_inf_nan=False)] | None = Field(
         default=None, alias="cacheTTL"
     )
+    concurrency: Annotated[int, Field(gt=0, le=MOST_CONCURRENT_CALLS)] | None = None
 
 
 class Endpoint(WireModel):

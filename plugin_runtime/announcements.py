@@ -1,4 +1,4 @@
-"""What only this instance hears: announcements of the registry, watched data, broadcasts."""
+"""What only this instance hears: announcements of the registry, watched data, broadcasts, calls taken back."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -17,11 +17,13 @@ from contracts.registry import (
     KeysAnnouncement,
     PluginAnnouncement,
     PresenceAnnouncement,
+    ServiceAnnouncement,
+    ServiceRecord,
 )
 from contracts.topology import Topology
 from plugin_runtime.data.watch import Watchers
 from plugin_runtime.events.consumer import EventConsumer
-from plugin_runtime.identity import judge_announcement, judge_change
+from plugin_runtime.identity import judge_announcement, judge_cancel, judge_change
 from plugin_runtime.installations import Installations
 from plugin_runtime.keys import KeyRing
 from plugin_runtime.marks import SubscriptionMark
@@ -50,6 +52,8 @@ class InstanceQueue:
         broadcasts: list[SubscriptionMark],
         on_presence: Callable[[PresenceAnnouncement], None],
         on_announced: Callable[[Announcement], None],
+        on_service: Callable[[ServiceRecord], None],
+        on_cancel: Callable[[str, str], None],
         on_declared: Callable[[Iterable[Dependency]], None],
         on_gap: Callable[[], None],
         announcement_watchers: Watchers[Announcement],
@@ -65,6 +69,8 @@ class InstanceQueue:
         self._broadcasts = broadcasts
         self._on_presence = on_presence
         self._on_announced = on_announced
+        self._on_service = on_service
+        self._on_cancel = on_cancel
         self._on_declared = on_declared
         self._on_gap = on_gap
         self._announcement_watchers = announcement_watchers
@@ -80,6 +86,8 @@ class InstanceQueue:
                 self._announce(delivery)
             elif kind == "plexica.data":
                 self._change(delivery)
+            elif kind == "plexica.cancel":
+                self._cancel(delivery)
         except (CodedError, MalformedMessageError, ValidationError) as error:
             log.warning("instance.refused", exchange=kind, routing_key=delivery.routing_key, reason=str(error))
         self._work.start(self._finish(kind, delivery))
@@ -106,6 +114,9 @@ class InstanceQueue:
         if model is None:
             raise MalformedMessageError(f"unknown announcement '{delivery.message.type}'")
         announcement = model.model_validate(decode(delivery.message.body))
+        if isinstance(announcement, ServiceAnnouncement):
+            # Of its own services a registration shows nothing: the announcements, its own included, are all there is.
+            self._on_service(announcement.service)
         # What a registration showed already is told to watchers, but is older than what is known.
         if announcement.revision > self._view.revision:
             self._apply(announcement)
@@ -127,6 +138,11 @@ class InstanceQueue:
 
     def _is_mine(self, declared: DependencyAnnouncement) -> bool:
         return (declared.plugin_id, declared.version) == (self._manifest.id, self._manifest.version)
+
+    def _cancel(self, delivery: Delivery) -> None:
+        caller = judge_cancel(delivery, self._topology, myself=self._manifest.id)
+        if delivery.message.correlation_id is not None:
+            self._on_cancel(caller, delivery.message.correlation_id)
 
     def _change(self, delivery: Delivery) -> None:
         judge_change(delivery, self._topology)

@@ -13,7 +13,6 @@ from plugin_runtime.definition import Definition
 from plugin_runtime.events.consumer import EventConsumer
 from plugin_runtime.transport.base import Consumer, Transport
 
-PREFETCH_PER_WORKER = 4
 REPLY_PREFETCH = 1000
 INSTANCE_PREFETCH = 100
 QUEUE_EMPTY_POLL_SECONDS = 0.02
@@ -98,8 +97,7 @@ class Consumers:
 
     async def _consume_calls(self, name: str, queue: str) -> Consumer:
         serve = self._server.for_service(self._definition.service(name).service)
-        prefetch = PREFETCH_PER_WORKER * self._concurrency
-        return await self._transport.consume(queue, serve, prefetch=prefetch, role=name)
+        return await self._transport.consume(queue, serve, prefetch=self._server.prefetch, role=name)
 
     async def _listen(self, answer: RegisterAnswer) -> None:
         # A zombie connection's consumer must not swallow replies: ours outranks it after every reconnect.

@@ -52,17 +52,16 @@ class Gate:
             ServiceUnavailableError: The key is not known, and the broker cannot be asked, or was a moment ago. Nothing
                 was run. Details: ``header``, since another grant may mend it.
         """
-        return await self._judged(
-            lambda: judge_call(
-                delivery,
-                self._topology,
-                self._keys,
-                service=service,
-                version=version,
-                now=self._now(),
-                is_broker_silent=self._is_broker_silent(),
-            )
-        )
+        return await self._judged(lambda: self._judge_call(delivery, service, version))
+
+    def call_now(self, delivery: Delivery, service: str, version: str) -> Origin | None:
+        """Admit a call by what is known here; None where the broker must be asked for a key, and `call` decides."""
+        try:
+            return self._judge_call(delivery, service, version)
+        except UnauthenticatedError as error:
+            if "keyId" not in error.details:
+                raise
+        return None
 
     async def event(self, delivery: Delivery, patterns: Patterns) -> Origin:
         """Admit an event or a change that came by a queue bound for these patterns; errors as of `judge_event`.
@@ -72,6 +71,17 @@ class Gate:
         """
         return await self._judged(
             lambda: judge_event(delivery, self._topology, self._keys, myself=self._myself, patterns=patterns)
+        )
+
+    def _judge_call(self, delivery: Delivery, service: str, version: str) -> Origin:
+        return judge_call(
+            delivery,
+            self._topology,
+            self._keys,
+            service=service,
+            version=version,
+            now=self._now(),
+            is_broker_silent=self._is_broker_silent(),
         )
 
     async def _judged(self, judge: Callable[[], Origin]) -> Origin:

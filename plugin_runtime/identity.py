@@ -10,6 +10,7 @@
     plexica.events        the owner of the key's first word     the same, but may be over: an event may wait for days
     plexica.data          the broker                            none
     plexica.registry      the broker                            none
+    plexica.cancel        the caller of that correlation id     none
     plexica.redelivery    myself or the broker; the original    that of the original
                           is believed only here, and judged
                           as above
@@ -34,6 +35,7 @@ from contracts.errors import InvalidRequestError, PermissionDeniedError, Unauthe
 from contracts.grants import CLOCK_LEEWAY_SECONDS, OUTAGE_GRACE_SECONDS, Grant
 from contracts.names import NO_TENANT, SYSTEM_PLUGIN, check_tenant, matches, owner_of
 from contracts.topology import DEFAULT_EXCHANGE, Topology
+from plugin_runtime.claims import Claim, claim_of, expect_exchange, expect_publisher, expect_type, unbound
 from plugin_runtime.keys import KeyRing
 from plugin_runtime.transport.base import Delivery
 
@@ -65,13 +67,6 @@ class Origin(NamedTuple):
     grant: Grant | None = None
 
 
-class _Claim(NamedTuple):
-    exchange: str
-    routing_key: str
-    publisher: str
-    type: str
-
-
 def judge_call(
     delivery: Delivery,
     topology: Topology,
@@ -100,12 +95,12 @@ def judge_call(
         PermissionDeniedError: It came over another exchange, under a key that this queue is not bound for, for a
             tenant that the grant is not for, or for none to a service that is not the broker's.
     """
-    claim = _claim(delivery, topology)
-    _expect_exchange(claim, "plexica.calls")
-    _expect_type(claim, ("call",))
+    claim = claim_of(delivery, topology)
+    expect_exchange(claim, "plexica.calls")
+    expect_type(claim, ("call",))
     origin = _origin(delivery, claim)
     if claim.routing_key != topology.call_key(origin.tenant, service, version):
-        raise _unbound(claim)
+        raise unbound(claim)
     if origin.tenant == NO_TENANT:
         if owner_of(service) != SYSTEM_PLUGIN:
             raise PermissionDeniedError(f"{service} belongs to a tenant's plugin and cannot be called for no tenant")
@@ -126,16 +121,16 @@ def judge_event(delivery: Delivery, topology: Topology, keys: KeyRing, *, myself
             grant's.
         UnheardKeyError: No pattern admits the key.
     """
-    claim = _claim(delivery, topology)
+    claim = claim_of(delivery, topology)
     if claim.exchange == "plexica.redelivery":
-        _expect_publisher(claim, (myself, SYSTEM_PLUGIN))
+        expect_publisher(claim, (myself, SYSTEM_PLUGIN))
         claim = _original(delivery)
     if claim.exchange == "plexica.data":
         return _change(delivery, claim, patterns.get("data", ()))
-    _expect_exchange(claim, "plexica.events")
-    _expect_type(claim, ("event",))
+    expect_exchange(claim, "plexica.events")
+    expect_type(claim, ("event",))
     origin = _origin(delivery, claim)
-    _expect_publisher(claim, (owner_of(origin.key),))
+    expect_publisher(claim, (owner_of(origin.key),))
     _expect_bound(claim, origin, patterns.get("events", ()))
     return _granted(delivery, origin, keys)
 
@@ -148,8 +143,8 @@ def judge_change(delivery: Delivery, topology: Topology) -> Origin:
         UnauthenticatedError: Nobody vouches for the publisher.
         PermissionDeniedError: Somebody else than the broker published it, or elsewhere.
     """
-    claim = _claim(delivery, topology)
-    _expect_exchange(claim, "plexica.data")
+    claim = claim_of(delivery, topology)
+    expect_exchange(claim, "plexica.data")
     return _change(delivery, claim, ("#",))
 
 
@@ -160,9 +155,9 @@ def judge_announcement(delivery: Delivery, topology: Topology) -> None:
         UnauthenticatedError: Nobody vouches for the publisher.
         PermissionDeniedError: Somebody else published it, or elsewhere.
     """
-    claim = _claim(delivery, topology)
-    _expect_exchange(claim, "plexica.registry")
-    _expect_publisher(claim, (SYSTEM_PLUGIN,))
+    claim = claim_of(delivery, topology)
+    expect_exchange(claim, "plexica.registry")
+    expect_publisher(claim, (SYSTEM_PLUGIN,))
 
 
 def judge_reply(delivery: Delivery, topology: Topology, *, key: str, callee: str) -> None:
@@ -178,11 +173,32 @@ def judge_reply(delivery: Delivery, topology: Topology, *, key: str, callee: str
         UnauthenticatedError: Nobody vouches for the publisher.
         PermissionDeniedError: Somebody else published it, elsewhere or under another key.
     """
-    claim = _claim(delivery, topology)
-    _expect_exchange(claim, "plexica.replies")
-    _expect_publisher(claim, (callee,))
+    claim = claim_of(delivery, topology)
+    expect_exchange(claim, "plexica.replies")
+    expect_publisher(claim, (callee,))
     if claim.routing_key != key:
-        raise _unbound(claim)
+        raise unbound(claim)
+
+
+def judge_cancel(delivery: Delivery, topology: Topology, *, myself: str) -> str:
+    """Admit the cancel of a call to this plugin.
+
+    Whose call it is, the receiver judges: a call is found by its correlation id and the plugin that made it.
+
+    Returns:
+        The plugin that published it, which may take back its own calls and no others.
+
+    Raises:
+        InvalidRequestError: Another type than ``cancel``.
+        UnauthenticatedError: Nobody vouches for the publisher.
+        PermissionDeniedError: It came over another exchange, or under another plugin's key.
+    """
+    claim = claim_of(delivery, topology)
+    expect_exchange(claim, "plexica.cancel")
+    expect_type(claim, ("cancel",))
+    if claim.routing_key != topology.cancel_key(myself):
+        raise unbound(claim)
+    return claim.publisher
 
 
 def judge_direct_reply(delivery: Delivery) -> None:
@@ -192,37 +208,30 @@ def judge_direct_reply(delivery: Delivery) -> None:
         UnauthenticatedError: Nobody vouches for the publisher.
         PermissionDeniedError: Somebody else published it, or elsewhere.
     """
-    claim = _claim(delivery, Topology())
-    _expect_exchange(claim, DEFAULT_EXCHANGE)
-    _expect_publisher(claim, (SYSTEM_PLUGIN,))
+    claim = claim_of(delivery, Topology())
+    expect_exchange(claim, DEFAULT_EXCHANGE)
+    expect_publisher(claim, (SYSTEM_PLUGIN,))
 
 
-def _claim(delivery: Delivery, topology: Topology) -> _Claim:
-    if delivery.publisher is None:
-        raise UnauthenticatedError("nobody vouches for the publisher: the message carries no user_id")
-    exchange = topology.exchange_kind(delivery.exchange)
-    return _Claim(exchange, delivery.routing_key, delivery.publisher, delivery.message.type)
-
-
-def _original(delivery: Delivery) -> _Claim:
+def _original(delivery: Delivery) -> Claim:
     headers = delivery.message.headers
     names = (ORIGINAL_EXCHANGE_HEADER, ORIGINAL_KEY_HEADER, ORIGINAL_PUBLISHER_HEADER, ORIGINAL_TYPE_HEADER)
     found = [headers.get(name) for name in names]
     missing = [name for name, value in zip(names, found, strict=True) if not isinstance(value, str)]
     if missing:
         raise InvalidRequestError(f"a redelivered event lacks {', '.join(missing)}")
-    return _Claim(*map(str, found))
+    return Claim(*map(str, found))
 
 
-def _change(delivery: Delivery, claim: _Claim, patterns: Sequence[str]) -> Origin:
-    _expect_type(claim, DATA_TYPES)
-    _expect_publisher(claim, (SYSTEM_PLUGIN,))
+def _change(delivery: Delivery, claim: Claim, patterns: Sequence[str]) -> Origin:
+    expect_type(claim, DATA_TYPES)
+    expect_publisher(claim, (SYSTEM_PLUGIN,))
     origin = _origin(delivery, claim)
     _expect_bound(claim, origin, patterns)
     return origin
 
 
-def _origin(delivery: Delivery, claim: _Claim) -> Origin:
+def _origin(delivery: Delivery, claim: Claim) -> Origin:
     headers = delivery.message.headers
     tenant = headers.get(TENANT_HEADER)
     if not isinstance(tenant, str) or not tenant:
@@ -262,31 +271,6 @@ def _refuse_over(grant: Grant | None, now: float, *, is_broker_silent: bool) -> 
         )
 
 
-def _expect_exchange(claim: _Claim, exchange: str) -> None:
-    if claim.exchange != exchange:
-        raise PermissionDeniedError(f"a '{claim.type}' came over '{claim.exchange}', expected '{exchange}'")
-
-
-def _expect_type(claim: _Claim, types: tuple[str, ...]) -> None:
-    if claim.type not in types:
-        expected = " or ".join(f"'{item}'" for item in types)
-        raise InvalidRequestError(f"unknown message type '{claim.type}' on '{claim.exchange}', expected {expected}")
-
-
-def _expect_publisher(claim: _Claim, publishers: tuple[str, ...]) -> None:
-    if claim.publisher not in publishers:
-        expected = " or ".join(f"'{item}'" for item in publishers)
-        raise PermissionDeniedError(
-            f"'{claim.publisher}' may not publish '{claim.routing_key}' on '{claim.exchange}', only {expected} may"
-        )
-
-
-def _expect_bound(claim: _Claim, origin: Origin, patterns: Sequence[str]) -> None:
+def _expect_bound(claim: Claim, origin: Origin, patterns: Sequence[str]) -> None:
     if not any(matches(pattern, origin.key) for pattern in patterns):
-        raise UnheardKeyError(str(_unbound(claim)))
-
-
-def _unbound(claim: _Claim) -> PermissionDeniedError:
-    return PermissionDeniedError(
-        f"'{claim.routing_key}' is no key that this queue is bound for: it came by another way, e.g. a CC header"
-    )
+        raise UnheardKeyError(str(unbound(claim)))

@@ -122,6 +122,9 @@ class Tenants(Protocol):
     async def serves(self, tenant: str, service: str) -> bool:
         """Whether calls to a service for the tenant are answered here, or will be within a moment."""
 
+    def serves_now(self, tenant: str, service: str) -> bool | None:
+        """The same by what is known here; None where that may change within a moment, and `serves` decides."""
+
     async def hears(self, tenant: str) -> bool:
         """Whether events of the tenant are handled here, or will be within a moment."""
 

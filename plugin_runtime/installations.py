@@ -26,14 +26,21 @@ class Membership:
     def __contains__(self, tenant: str) -> bool:
         return tenant in self._tenants
 
+    def admits_now(self, tenant: str) -> bool | None:
+        """Whether the tenant is in the set; None where `admits` would wait for a moment."""
+        if tenant in self._tenants:
+            return True
+        return False if tenant in self._foreign else None
+
     async def admits(self, tenant: str) -> bool:
         """Whether the tenant is in the set, or comes into it within a moment.
 
         What is published right after an installation may overtake the installation's announcement, since they come
         by different queues: for a tenant that is not known, that is waited for, and in vain only once.
         """
-        if tenant in self._tenants or tenant in self._foreign:
-            return tenant in self._tenants
+        found = self.admits_now(tenant)
+        if found is not None:
+            return found
         with suppress(TimeoutError):
             async with asyncio.timeout(ANNOUNCEMENT_SECONDS):
                 while tenant not in self._tenants:
@@ -82,6 +89,10 @@ class Installations:
     async def serves(self, tenant: str, service: str) -> bool:
         """Whether calls to an own service are answered for the tenant; the broker answers for all, and for none."""
         return self._everywhere or await self._serving[service].admits(tenant)
+
+    def serves_now(self, tenant: str, service: str) -> bool | None:
+        """The same by what is known here; None where that may change within a moment, and `serves` decides."""
+        return self._everywhere or self._serving[service].admits_now(tenant)
 
     async def hears(self, tenant: str) -> bool:
         """Whether events of the tenant are handled."""

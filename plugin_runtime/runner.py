@@ -19,6 +19,8 @@ from contracts.grants import GrantList
 from contracts.registry import REGISTRY_SERVICE, Announcement, HeartbeatAnswer, RegisterAnswer, TenantView
 from contracts.topology import Topology
 from plugin_runtime.announcements import InstanceQueue
+from plugin_runtime.calls.admission import Admission
+from plugin_runtime.calls.answers import Answers
 from plugin_runtime.calls.cached import CachedCalls
 from plugin_runtime.calls.caller import Caller
 from plugin_runtime.calls.client import CallClient
@@ -116,13 +118,17 @@ class Runner:
             is_broker_silent=lambda: registrar.is_broker_silent,
         )
         self._server = CallServer(
-            transport,
-            topology,
-            instance=instance,
-            gate=gate,
-            routers=definition.routers(),
+            admission=Admission(
+                gate=gate,
+                tenants=self._installations,
+                routers=definition.routers(),
+                services=manifest.api.services,
+                myself=manifest.id,
+            ),
+            answers=Answers(transport, topology, instance=instance, dead_letters=dead_letters),
             tenants=self._installations,
-            dead_letters=dead_letters,
+            myself=manifest.id,
+            services={service.name: service.version for service in manifest.api.services},
             concurrency=settings.concurrency,
         )
         self._events = EventConsumer(
@@ -143,6 +149,8 @@ class Runner:
             broadcasts=[mark for mark in definition.marks if mark.broadcast],
             on_presence=self._client.on_presence,
             on_announced=self._cached.heed,
+            on_service=self._server.on_service,
+            on_cancel=self._server.take_back,
             on_declared=self._discovery.declare,
             on_gap=self._heart.lose_track,
             announcement_watchers=announcement_watchers,

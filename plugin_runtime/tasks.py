@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -36,6 +37,12 @@ class TaskSet:
         task = asyncio.get_running_loop().create_task(work, name=self._name, context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+
+    async def until_idle(self, timeout: float) -> None:
+        """Wait until no work is under way, what this work begins included; at most so many seconds."""
+        give_up_at = time.monotonic() + timeout
+        while self._tasks and (left := give_up_at - time.monotonic()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
 
     async def drain(self, grace_seconds: float) -> int:
         """Wait for all work under way, at most so long, then cancel the rest; return how many were cancelled."""

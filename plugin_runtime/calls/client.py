@@ -38,6 +38,7 @@ from contracts.errors import (
 from contracts.names import NO_TENANT
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
+from plugin_runtime.calls.chain import chain_header
 from plugin_runtime.calls.outgoing import RETRY_AFTER_SECONDS, CallPublisher
 from plugin_runtime.calls.pending import Answer, Pending, Waiting
 from plugin_runtime.calls.target import Target
@@ -187,7 +188,7 @@ class CallClient:
             TENANT_HEADER: tenant,
             CALLER_HEADER: self._transport.identity,
             REQUEST_HEADER: context.request_id or new_id(),
-            CHAIN_HEADER: ",".join((*context.chain, target.service)),
+            CHAIN_HEADER: chain_header(context.chain, target.service),
             DEADLINE_HEADER: int((time.time() + deadline.remaining_seconds) * 1000),
         }
 

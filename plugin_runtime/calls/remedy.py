@@ -22,8 +22,8 @@ beyond the deadline (if retryAfter is, the call fails at once), and out of the b
 a callee that has too much to do gets at most a tenth more.
 
 Of a POST or PATCH that RabbitMQ hands out again, whatever else is wrong with it, a callee says OUTCOME_UNKNOWN
-(`calls.server`): its other refusals are surely of calls that were not run. A connection that is lost is another matter:
-what became of a call then is not known, and `calls.outgoing` publishes those again that may run twice.
+(`calls.admission`): its other refusals are surely of calls that were not run. A connection that is lost is another
+matter: what became of a call then is not known, and `calls.outgoing` publishes those again that may run twice.
 
 A handler's own errors never look like these: it answers with a status, and an error of a call that it made is its own
 fault (REMOTE). The broker's services are different: their codes are answers, and who asks again is the caller.

@@ -1,286 +1,296 @@
-"""Calls in: receive, judge, route, run, reply, and only then acknowledge."""
+"""Calls in: judged as they come, run in their turn, answered, and only then acknowledged.
+
+::
+
+    delivery ─► was it taken back, may it run twice, is there room for its tenant   nothing is read for that
+             ─► admission: where it comes from, what it asks, whether it may        `calls.admission`
+             ─► its limit per minute                                                `calls.endpoints`
+             ─► a place, or the fair queue                                          `calls.fair_queue`
+             ─► a task: the handler, the reply's confirm, the acknowledgement       `calls.handling`, `calls.answers`
+"""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
-from contracts.calls import MAX_BODY_BYTES, REPEATABLE_METHODS, CallReply, CallRequest
-from contracts.codec import (
-    BUDGET_HEADER,
-    CHAIN_HEADER,
-    DEADLINE_HEADER,
-    INSTANCE_HEADER,
-    REQUEST_HEADER,
-    TENANT_HEADER,
-    decode,
-    encode,
-)
+from contracts.calls import CallReply
 from contracts.errors import (
     CallTimeoutError,
     CodedError,
     InvalidRequestError,
     MalformedMessageError,
-    OutcomeUnknownError,
-    ReturnedMessageError,
-    ServiceNotFoundError,
-    TransportError,
+    OverloadedError,
+    RateLimitedError,
+    ServiceUnavailableError,
 )
 from contracts.manifest import Service
 from contracts.names import SYSTEM_PLUGIN
-from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
-from plugin_runtime.calls.permissions import judge_permissions
-from plugin_runtime.calls.routing import Match, Router
-from plugin_runtime.context import Context, Deadline, new_id
-from plugin_runtime.dead_letters import DeadLetters
-from plugin_runtime.gate import Gate
-from plugin_runtime.identity import Origin
-from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
-from plugin_runtime.tasks import TaskSet, was_asked_to_stop
-from plugin_runtime.transport.base import Delivery, Message, Transport
+from contracts.registry import ServiceRecord
+from plugin_runtime.calls.admission import Admission, Received, refuse_second_run
+from plugin_runtime.calls.answers import Answers
+from plugin_runtime.calls.fair_queue import FairQueue
+from plugin_runtime.calls.handling import handle
+from plugin_runtime.calls.taken_back import CallKey, TakenBack
+from plugin_runtime.incoming import Tenants
+from plugin_runtime.tasks import TaskSet
+from plugin_runtime.transport.base import Delivery
 
 log = structlog.get_logger()
 
-LONGEST_BUDGET_SECONDS = 3600.0
-ANSWER_STATUSES = range(200, 600)
-LAST_MOMENT_SECONDS = 0.05
-"""By so much a nested call may end before the deadline that it inherited: budgets are whole milliseconds."""
+ROOM_PER_WORKER = 32
+"""How many calls may wait for each that runs. A burst of a thousand finds room by default; more than that would mostly
+wait past their deadlines, and RabbitMQ would hold them for an instance that is busy while another may be idle."""
 
+LEAST_REFUSED_AT_ONCE = 64
+"""How many refusals may be on their way at least, besides what runs and waits: behind them RabbitMQ holds back the next
+call of the queue, whoever made it."""
 
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """A call that was admitted, and the endpoint that answers it."""
+RETRY_AFTER_SECONDS = 1.0
+OVERLOAD_TOLD_SECONDS = 10.0
+"""How often the log tells of an overload, which may refuse thousands of calls a second."""
 
-    origin: Origin
-    request: CallRequest
-    match: Match
-    context: Context
-    deadline: Deadline
+LAST_WORD_SECONDS = 1.0
+"""How long a stop waits for the last refusals, once its grace is over."""
 
 
 class CallServer:
-    """Answers the calls to one plugin's services."""
+    """Answers the calls to one plugin's services.
+
+    Args:
+        admission: Judges what comes.
+        answers: Publishes what is answered.
+        tenants: Where handlers get their tenant's clients.
+        myself: The plugin.
+        services: The versions of its services by name.
+        concurrency: How many calls run at once.
+    """
 
     def __init__(
         self,
-        transport: Transport,
-        topology: Topology,
         *,
-        instance: str,
-        gate: Gate,
-        routers: Mapping[str, Router],
+        admission: Admission,
+        answers: Answers,
         tenants: Tenants,
-        dead_letters: DeadLetters,
+        myself: str,
+        services: Mapping[str, str],
         concurrency: int,
     ) -> None:
-        self._transport = transport
-        self._topology = topology
-        self._instance = instance
-        self._gate = gate
-        self._routers = routers
+        self._admission = admission
+        self._answers = answers
         self._tenants = tenants
-        self._dead_letters = dead_letters
-        self._room = asyncio.Semaphore(concurrency)
+        self._versions = services
+        self._instances = dict.fromkeys(services, 1)
+        self._concurrency = concurrency
+        self._room = ROOM_PER_WORKER * concurrency
+        self._queue: FairQueue[Received] = FairQueue(concurrency=concurrency, room=self._room)
         self._work = TaskSet("calls.serve")
-        # Codes are the bus's own words, and some promise that nothing was run. A plugin's handler speaks by Reply and
-        # Refusal: an error of a call that it made is its own fault, not an answer to its caller.
-        self._handlers_speak_codes = transport.identity == SYSTEM_PLUGIN
+        self._calls: dict[CallKey, Received] = {}
+        self._taken_back = TakenBack()
+        self._overload_told_at = -math.inf
+        self._handlers_speak_codes = myself == SYSTEM_PLUGIN
+
+    @property
+    def prefetch(self) -> int:
+        """How many calls of one queue RabbitMQ may hand out: what runs, what waits, and refusals on their way."""
+        return self._concurrency + self._room + max(self._concurrency, LEAST_REFUSED_AT_ONCE)
 
     @property
     def load(self) -> int:
         """How many calls were received and are not answered yet."""
-        return len(self._work)
+        return len(self._work) + len(self._queue)
 
     def for_service(self, service: Service) -> Callable[[Delivery], None]:
         """What the consumer of one service's queue calls for each delivery."""
-        return lambda delivery: self._work.start(self._serve_surely(service, delivery))
+        return lambda delivery: self._receive(service, delivery)
+
+    def on_service(self, record: ServiceRecord) -> None:
+        """Hear how a service is: a limit per minute is shared by all instances that serve it."""
+        if self._versions.get(record.service_name) == record.version:
+            self._instances[record.service_name] = max(1, record.instances)
+
+    def take_back(self, caller: str, correlation_id: str) -> None:
+        """A plugin takes its call back: it is not run, or its handler is cancelled, and no reply is published.
+
+        A handler that goes on nevertheless is left to finish. What comes only now is remembered for some seconds.
+        """
+        key = (caller, correlation_id)
+        self._taken_back.add(key, now=time.monotonic())
+        call = self._calls.get(key)
+        if call is None or call.is_taken_back:
+            return
+        call.is_taken_back = True
+        log.info("call.taken_back", service=call.service, caller=caller, correlation_id=correlation_id)
+        if self._queue.drop(call):
+            self._forget(call)
+            self._work.start(call.delivery.acknowledge())
+            self._run_next()
+        elif call.task is not None:
+            call.task.cancel()
 
     async def drain(self, grace_seconds: float) -> None:
-        """Run every call already received to its reply; after the grace, give the rest back to RabbitMQ."""
-        cancelled = await self._work.drain(grace_seconds)
-        if cancelled:
-            log.warning("call.interrupted", calls=cancelled, grace_seconds=grace_seconds)
+        """Run every call already received to its reply.
 
-    async def _serve_surely(self, service: Service, delivery: Delivery) -> None:
+        After the grace those that wait are refused, since nothing was run of them, and those that run are given back
+        to RabbitMQ.
+        """
+        await self._work.until_idle(grace_seconds)
+        waiting = self._queue.clear()
+        cancelled = await self._work.drain(0.0)
+        for call in waiting:
+            text = f"the instance stopped before {call.endpoint.name} was run"
+            self._refuse(call, ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS))
+        if cancelled or waiting:
+            log.warning("call.interrupted", calls=cancelled, refused=len(waiting), grace_seconds=grace_seconds)
+            await self._work.drain(LAST_WORD_SECONDS)
+
+    def _receive(self, service: Service, delivery: Delivery) -> None:
+        if self._was_taken_back(delivery):
+            self._work.start(delivery.acknowledge())
+            return
         try:
-            await self._serve(service, delivery)
+            if delivery.redelivered:
+                refuse_second_run(delivery.message)
+            self._refuse_beyond_room(delivery.routing_key.partition(".")[0])
+            call = self._admission.judge(service, delivery)
+            if call is None:
+                self._work.start(self._receive_later(service, delivery))
+            else:
+                self._take(call)
+        except (CodedError, MalformedMessageError) as error:
+            self._work.start(self._answers.give(delivery, _refusal(service.name, error)))
         except Exception:
             # Ours to mend; unsettled it would hold its place in the prefetch for ever.
+            log.exception("call.not_judged", service=service.name)
+            self._work.start(delivery.reject(requeue=False))
+
+    async def _receive_later(self, service: Service, delivery: Delivery) -> None:
+        try:
+            call = await self._admission.judge_later(service, delivery)
+            if self._was_taken_back(delivery):
+                await delivery.acknowledge()
+            else:
+                self._take(call)
+        except (CodedError, MalformedMessageError) as error:
+            await self._answers.give(delivery, _refusal(service.name, error))
+        except Exception:
             await delivery.reject(requeue=False)
             raise
 
-    async def _serve(self, service: Service, delivery: Delivery) -> None:
+    def _take(self, call: Received) -> None:
+        """Run a call, or let it wait.
+
+        Raises:
+            OverloadedError: There is no room for it.
+            RateLimitedError: Its caller used up its calls per minute.
+        """
+        if self._queue.refuses(call.tenant, call.lane):
+            raise self._overloaded(call.tenant)
+        call.endpoint.count(call.origin, now=time.monotonic(), instances=self._instances[call.service])
+        if call.delivery.message.correlation_id is not None:
+            self._calls[call.origin.publisher, call.delivery.message.correlation_id] = call
+        if self._queue.begin(call):
+            self._run(call)
+            return
+        pushed_out = self._queue.add(call)
+        left = call.deadline.remaining_seconds
+        call.timer = asyncio.get_running_loop().call_later(left, self._expire, call)
+        if pushed_out is not None:
+            self._refuse(pushed_out, self._overloaded(pushed_out.tenant))
+
+    def _refuse_beyond_room(self, tenant: str) -> None:
+        # Before anything is read: a refusal must cost little, or a flood hides other tenants' calls behind it.
+        if self._queue.refuses(tenant):
+            raise self._overloaded(tenant)
+
+    def _overloaded(self, tenant: str) -> OverloadedError:
+        now = time.monotonic()
+        if now - self._overload_told_at >= OVERLOAD_TOLD_SECONDS:
+            self._overload_told_at = now
+            log.warning("call.overloaded", tenant=tenant, waiting=len(self._queue))
+        text = f"as many calls of tenant {tenant} wait here as its share of the room allows; nothing was run"
+        return OverloadedError(text, retryAfter=RETRY_AFTER_SECONDS)
+
+    def _expire(self, call: Received) -> None:
+        if self._queue.drop(call):
+            self._refuse(call, _too_late(call))
+            self._run_next()
+
+    def _run_next(self) -> None:
+        while (call := self._queue.next()) is not None:
+            if call.timer is not None:
+                call.timer.cancel()
+            self._run(call)
+
+    def _run(self, call: Received) -> None:
+        self._work.start(self._serve(call))
+
+    async def _serve(self, call: Received) -> None:
         started = time.monotonic()
-        async with self._room:
-            try:
-                received = await self._receive(service, delivery)
-                reply = await self._run(service.name, delivery, received)
-            except CodedError as error:
-                reply = CallReply.of_error(error)
-                log.info("call.refused", service=service.name, code=error.code, reason=error.message)
-            except MalformedMessageError as error:
-                reply = CallReply.of_error(InvalidRequestError(str(error)))
-                log.info("call.refused", service=service.name, code="INVALID_REQUEST", reason=str(error))
-        await self._settle(delivery, reply)
-        log.debug("call.served", service=service.name, status=reply.status, seconds=time.monotonic() - started)
-
-    async def _receive(self, service: Service, delivery: Delivery) -> _Received:
-        message = delivery.message
-        # Before all else: other refusals promise that nothing was run, and some callers then call again.
-        if delivery.redelivered:
-            _refuse_second_run(message)
-        origin = await self._gate.call(delivery, service.name, service.version)
-        if len(message.body) > MAX_BODY_BYTES:
-            raise InvalidRequestError(f"the call has {len(message.body)} bytes, at most {MAX_BODY_BYTES} are allowed")
-        request = CallRequest.from_json(decode(message.body))
-        deadline = _deadline(message)
-        if deadline.is_spent:
-            raise CallTimeoutError("the deadline had passed before the call was run")
-        if not await self._tenants.serves(origin.tenant, service.name):
-            raise ServiceNotFoundError(f"Service {service.name} not found or unavailable", tenant=origin.tenant)
-        match = self._routers[service.name].match(request.method, request.path)
-        endpoint = f"{match.mark.method} {match.mark.path}"
-        judge_permissions(origin, match.mark.permissions, myself=self._transport.identity, endpoint=endpoint)
-        chain = tuple(word for word in str(message.headers.get(CHAIN_HEADER) or "").split(",") if word)
-        request_id = str(message.headers.get(REQUEST_HEADER) or new_id())
-        return _Received(
-            origin, request, match, Context(request_id=request_id, chain=chain, deadline=deadline), deadline
-        )
-
-    async def _run(self, service: str, delivery: Delivery, received: _Received) -> CallReply:
-        request, origin = received.request, received.origin
-        call = Call(
-            tenant=self._tenants.client(origin.tenant, received.context),
-            caller=origin.publisher,
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            headers=request.headers,
-            body=request.body,
-            deadline=received.deadline,
-            request_id=received.context.request_id or "",
-            redelivered=delivery.redelivered,
-        )
-        with structlog.contextvars.bound_contextvars(
-            tenant=origin.tenant, caller=origin.publisher, request_id=call.request_id, service=service
-        ):
-            return await self._handle(call, received)
-
-    async def _handle(self, call: Call, received: _Received) -> CallReply:
-        mark = received.match.mark
-        limit = asyncio.timeout(received.deadline.remaining_seconds)
         try:
-            async with limit:
-                return _reply(await mark.handler(call, **received.match.params))
-        except Refusal as refusal:
-            return _reply(Reply(refusal.data, status=refusal.status))
+            reply = await self._answered(call)
+        except Exception:
+            # Ours to mend; unsettled it would hold its place in the prefetch for ever.
+            await call.delivery.reject(requeue=False)
+            raise
+        finally:
+            self._forget(call)
+            self._queue.finish(call)
+            self._run_next()
+        if reply is None:
+            await call.delivery.acknowledge()
+        else:
+            await self._answers.give(call.delivery, reply)
+            log.debug("call.served", service=call.service, status=reply.status, seconds=time.monotonic() - started)
+
+    async def _answered(self, call: Received) -> CallReply | None:
+        """The answer to a call whose turn has come; None for one that was taken back, however its handler ended."""
+        if call.is_taken_back:
+            return None
+        if call.deadline.is_spent:
+            return _refusal(call.service, _too_late(call))
+        return await self._handled(call)
+
+    async def _handled(self, call: Received) -> CallReply | None:
+        call.task = task = asyncio.current_task()
+        try:
+            reply = await handle(call, self._tenants, handlers_speak_codes=self._handlers_speak_codes)
         except (Exception, asyncio.CancelledError) as error:
-            if was_asked_to_stop() or (isinstance(error, CodedError) and self._handlers_speak_codes):
+            if call.is_taken_back:
+                if task is not None:
+                    task.uncancel()  # what is left to do, its acknowledgement, is not cancelled
+                return None
+            if not isinstance(error, CodedError | MalformedMessageError):
                 raise
-            if _is_out_of_time(error, limit, received.deadline):
-                raise CallTimeoutError(f"{mark.method} {mark.path} was not done by its deadline") from error
-            log.exception("call.handler_failed", method=mark.method, path=mark.path)
-            return _internal_error(type(error).__name__, str(error))
+            return _refusal(call.service, error)
+        return None if call.is_taken_back else reply
 
-    async def _settle(self, delivery: Delivery, reply: CallReply) -> None:
-        if delivery.message.reply_to is None or delivery.message.correlation_id is None:
-            reason = InvalidRequestError("a call must carry reply_to and correlation_id")
-            await self._dead_letters.bury(delivery, "calls", reason)
-            return
-        try:
-            await self._publish(delivery.message, reply)
-        except ReturnedMessageError:
-            log.info("call.reply_unroutable", reply_to=delivery.message.reply_to)
-        except TransportError as error:
-            # Without the confirm nobody knows whether the caller has its reply: let the call come again.
-            log.warning("call.reply_unconfirmed", error=str(error))
-            await delivery.reject(requeue=True)
-            return
-        await delivery.acknowledge()
+    def _refuse(self, call: Received, error: CodedError) -> None:
+        """Answer a call that waited and is not run."""
+        self._forget(call)
+        self._work.start(self._answers.give(call.delivery, _refusal(call.service, error)))
 
-    async def _publish(self, call: Message, reply: CallReply) -> None:
-        is_direct = (call.reply_to or "").startswith(DIRECT_REPLY_TO)
-        message = Message(
-            body=_encoded(reply),
-            type="reply",
-            message_id=new_id(),
-            correlation_id=call.correlation_id,
-            headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: call.headers.get(TENANT_HEADER)},
-            expiration_seconds=max(1.0, _deadline(call).remaining_seconds),
-            timestamp=int(time.time()),
-            persistent=False,
-        )
-        # A direct reply-to address is never mandatory: RabbitMQ closes the channel of a caller that went.
-        await self._transport.publish(
-            message,
-            exchange=DEFAULT_EXCHANGE if is_direct else self._topology.replies,
-            routing_key=call.reply_to or "",
-            mandatory=not is_direct,
-        )
+    def _forget(self, call: Received) -> None:
+        if call.timer is not None:
+            call.timer.cancel()
+        key = (call.origin.publisher, call.delivery.message.correlation_id or "")
+        if self._calls.get(key) is call:
+            del self._calls[key]
+
+    def _was_taken_back(self, delivery: Delivery) -> bool:
+        key = (delivery.publisher or "", delivery.message.correlation_id or "")
+        return len(self._taken_back) > 0 and self._taken_back.has(key, now=time.monotonic())
 
 
-def _refuse_second_run(message: Message) -> None:
-    """Refuse a call that was handed out before, unless it may run twice; one that cannot be read may not."""
-    what = "a call that cannot be read"
-    if len(message.body) <= MAX_BODY_BYTES:
-        with suppress(InvalidRequestError, MalformedMessageError):
-            request = CallRequest.from_json(decode(message.body))
-            if request.method in REPEATABLE_METHODS:
-                return
-            what = f"{request.method} {request.path}"
-    raise OutcomeUnknownError(f"{what} may have been run before; it is not run twice")
+def _refusal(service: str, error: CodedError | MalformedMessageError) -> CallReply:
+    coded = error if isinstance(error, CodedError) else InvalidRequestError(str(error))
+    # What a flood is refused for is told once by `_overloaded`, not with each of its calls.
+    tell = log.debug if isinstance(coded, OverloadedError | RateLimitedError) else log.info
+    tell("call.refused", service=service, code=coded.code, reason=coded.message)
+    return CallReply.of_error(coded)
 
 
-def _encoded(reply: CallReply) -> bytes:
-    try:
-        body = encode(reply.to_json())
-    except InvalidRequestError as error:
-        return encode(_fault("ValueError", f"the handler's answer is no JSON value: {error.message}").to_json())
-    if len(body) > MAX_BODY_BYTES:
-        text = f"the handler's answer has {len(body)} bytes, at most {MAX_BODY_BYTES} are allowed"
-        return encode(_fault("ValueError", text).to_json())
-    return body
-
-
-def _fault(kind: str, text: str) -> CallReply:
-    log.error("call.answer_invalid", reason=text)
-    return _internal_error(kind, text)
-
-
-def _internal_error(kind: str, text: str) -> CallReply:
-    """What a caller hears of a fault: its type and message, never a traceback."""
-    return CallReply(status=500, data={"error": "Internal server error", "message": f"{kind}: {text}", "type": kind})
-
-
-def _is_out_of_time(error: BaseException, limit: asyncio.Timeout, deadline: Deadline) -> bool:
-    """Whether the handler ended by its caller's deadline: its own, or that of a call it made, which inherits it."""
-    if isinstance(error, CallTimeoutError):
-        return deadline.remaining_seconds < LAST_MOMENT_SECONDS
-    return isinstance(error, TimeoutError) and limit.expired()
-
-
-def _reply(answer: Any) -> CallReply:
-    if not isinstance(answer, Reply):
-        return CallReply(status=200, data=answer)
-    # What the caller's runtime could not read would leave it in the dark: it hears of the fault instead.
-    status: Any = answer.status
-    if not isinstance(status, int) or isinstance(status, bool) or status not in ANSWER_STATUSES:
-        return _fault("ValueError", f"the handler's answer has status {status!r}, expected a whole number 200 to 599")
-    headers = dict(answer.headers)
-    if not all(isinstance(word, str) for pair in headers.items() for word in pair):
-        return _fault("ValueError", f"the handler's answer has headers that are not all text: {headers!r}")
-    return CallReply(status=status, headers=headers, data=answer.data)
-
-
-def _deadline(message: Message) -> Deadline:
-    """The smaller of what the caller had left when it published, and the moment it named on the wall clock."""
-    budget = message.headers.get(BUDGET_HEADER)
-    seconds = budget / 1000 if isinstance(budget, int | float) else LONGEST_BUDGET_SECONDS
-    moment = message.headers.get(DEADLINE_HEADER)
-    if isinstance(moment, int | float):
-        seconds = min(seconds, moment / 1000 - time.time())
-    return Deadline.after(min(seconds, LONGEST_BUDGET_SECONDS))
+def _too_late(call: Received) -> CallTimeoutError:
+    return CallTimeoutError(f"the deadline passed while {call.endpoint.name} waited for its turn; it was not run")

@@ -21,6 +21,7 @@ from contracts.errors import (
     VersionMismatchError,
 )
 from plugin_runtime import Call, Plugin, Reply
+from plugin_runtime.calls.server import CallServer
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from tests.acceptance.plugins import make_caller, make_crm, make_plugin, need
@@ -532,7 +533,9 @@ async def test_unknown_tenant_is_not_found(world: World) -> None:
 
 
 async def test_full_queue_is_told_at_once_and_nothing_was_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ holds what the callee has not taken yet, and refuses what is beyond that."""
     monkeypatch.setattr(topology, "CALL_QUEUE_LENGTH", 2)
+    monkeypatch.setattr(CallServer, "prefetch", 3)
     monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
     started: list[Call] = []
     crm = await world.connect(make_endless(started))

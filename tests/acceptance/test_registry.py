@@ -506,7 +506,11 @@ async def test_broker_that_is_slow_with_something_else_still_hears_heartbeats(
 ) -> None:
     world = await short_lived(open_world)
     crm, acme = await world.connect(make_crm()), await world.tenant()
-    asked, goes_on, system = list[Call](), asyncio.Event(), world.broker._runner._server._routers["system.registry"]
+    asked, goes_on, system = (
+        list[Call](),
+        asyncio.Event(),
+        world.broker._runner._server._admission._routers["system.registry"],
+    )
     answer = system.match("PUT", path).mark
 
     async def wait(call: Call) -> None:

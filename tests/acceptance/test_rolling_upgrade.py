@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plugin_runtime import Call, Plugin, Runner
-from plugin_runtime.consumers import PREFETCH_PER_WORKER
+from plugin_runtime.calls.server import CallServer
 from plugin_runtime.transport.base import QueueDepth
 from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import make_plugin, need
@@ -193,6 +193,7 @@ async def test_what_waits_is_run_though_all_instances_stop_together(
 ) -> None:
     """Each sees the other consume and leaves the queue to it; the calls in it must not wait for nobody."""
     monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
+    monkeypatch.setattr(CallServer, "prefetch", 4)
     ran, gate = list[str](), asyncio.Event()
     last = [await world.connect(make_versioned("1.4.0", ran, gate=gate)) for _ in range(2)]
     (caller,) = await connect_callers(world, "^1.4.0")
@@ -201,7 +202,7 @@ async def test_what_waits_is_run_though_all_instances_stop_together(
     queue = world.topology.call_queue(SERVICE, "1.4.0").name
 
     async def are_waiting() -> bool:
-        return await world.depth(queue) == 60 - 2 * PREFETCH_PER_WORKER
+        return await world.depth(queue) == 60 - 2 * 4
 
     await eventually(are_waiting)
     look_together([instance._transport for instance in last], gate)

@@ -145,7 +145,7 @@ async def test_post_of_a_dead_instance_is_not_made_again_though_its_grant_ended_
     writing = asyncio.ensure_future(contacts.post("/contacts"))
     await eventually(lambda: ran)
     next_one = await world.connect(make_versioned("1.4.0", started=ran))
-    next_one._server._gate._now = lambda: time.time() + GRANT_SECONDS + 60
+    next_one._server._admission._gate._now = lambda: time.time() + GRANT_SECONDS + 60
     await world.crash(dying)
 
     with pytest.raises(OutcomeUnknownError, match="it is not run twice"):

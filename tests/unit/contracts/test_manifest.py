@@ -132,6 +132,9 @@ BROKEN: list[tuple[str, str, Json]] = [
     (f"{ENDPOINT}.metadata.rateLimit", "greater than 0, found number 0", with_endpoint(metadata={"rateLimit": 0})),
     (f"{ENDPOINT}.metadata.rateLimit", "a whole number, found number 1.5", with_endpoint(metadata={"rateLimit": 1.5})),
     (f"{ENDPOINT}.metadata.rateLimit", "a whole number, found true", with_endpoint(metadata={"rateLimit": True})),
+    (f"{ENDPOINT}.metadata.concurrency", "greater than 0, found number 0", with_endpoint(metadata={"concurrency": 0})),
+    (f"{ENDPOINT}.metadata.concurrency", "a whole number, found text", with_endpoint(metadata={"concurrency": "4"})),
+    ("api.services.0.metadata.concurrency", "a whole number", with_service(metadata={"concurrency": 1.5})),
     (f"{ENDPOINT}.metadata.cacheTTL", "at least 0, found number -1", with_endpoint(metadata={"cacheTTL": -1})),
     (f"{ENDPOINT}.metadata.cacheTTL", "a number, found text '5'", with_endpoint(metadata={"cacheTTL": "5"})),
     (f"{ENDPOINT}.metadata.cacheTTL", "finite", with_endpoint(metadata={"cacheTTL": float("inf")})),
@@ -369,7 +372,9 @@ VALID: list[Json] = [
     manifest_json(name="n" * 100, version="1.0.0-rc.1+build.5", description="d" * 1000),
     with_endpoint(metadata={"rateLimit": 1, "cacheTTL": 0.5}),
     with_endpoint(method="POST", metadata={"cacheTTL": None}),
-    with_service(metadata={"rateLimit": 100, "cacheTTL": 300}, endpoints=[endpoint_json(method="POST")]),
+    with_service(
+        metadata={"rateLimit": 100, "cacheTTL": 300, "concurrency": 8}, endpoints=[endpoint_json(method="POST")]
+    ),
     with_dependency(version=""),
     with_dependency(version="v1.2.3 - 2.x || ~> 3", required=False, reason="r" * 500),
     with_shared(write=[], read="owner"),

@@ -10,6 +10,8 @@ from contracts.codec import decode, encode
 from contracts.errors import PermissionDeniedError, ServiceUnavailableError, UnauthenticatedError
 from contracts.manifest import Service
 from contracts.topology import Topology
+from plugin_runtime.calls.admission import Admission
+from plugin_runtime.calls.answers import Answers
 from plugin_runtime.calls.server import CallServer
 from plugin_runtime.identity import Origin
 from plugin_runtime.transport.base import Message
@@ -30,12 +32,12 @@ class Refusing:
         self._serves = serves
         self.replies: list[CallReply] = []
 
-    async def call(self, *_: Any) -> Origin:
+    def call_now(self, *_: Any) -> Origin:
         if self._refusal is not None:
             raise self._refusal
         return Origin("acme-corp", "plugin-analytics", "crm.contacts.1.0.0", "call")
 
-    async def serves(self, *_: Any) -> bool:
+    def serves_now(self, *_: Any) -> bool:
         return self._serves
 
     def match(self, *_: Any) -> Any:
@@ -48,13 +50,13 @@ class Refusing:
 async def answer_to(body: bytes, seam: Any, *, redelivered: bool = True, budget: int = 1000) -> str:
     """The code with which a callee refuses a call."""
     server = CallServer(
-        seam,
-        Topology(),
-        instance="one",
-        gate=seam,
-        routers={SERVICE.name: seam},
+        admission=Admission(
+            gate=seam, tenants=seam, routers={SERVICE.name: seam}, services=[SERVICE], myself=seam.identity
+        ),
+        answers=Answers(seam, Topology(), instance="one", dead_letters=seam),
         tenants=seam,
-        dead_letters=seam,
+        myself=seam.identity,
+        services={SERVICE.name: SERVICE.version},
         concurrency=1,
     )
     message = Message(

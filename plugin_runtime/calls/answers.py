@@ -1,0 +1,102 @@
+"""What a callee answers: the handler's value or a fault as a reply, published and then acknowledged."""
+
+import time
+from typing import Any
+
+import structlog
+
+from contracts.calls import MAX_BODY_BYTES, CallReply
+from contracts.codec import INSTANCE_HEADER, TENANT_HEADER, encode
+from contracts.errors import InvalidRequestError, ReturnedMessageError, TransportError
+from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
+from plugin_runtime.calls.admission import deadline_of
+from plugin_runtime.context import new_id
+from plugin_runtime.dead_letters import DeadLetters
+from plugin_runtime.incoming import Reply
+from plugin_runtime.transport.base import Delivery, Message, Transport
+
+log = structlog.get_logger()
+
+ANSWER_STATUSES = range(200, 600)
+
+
+class Answers:
+    """Publishes replies, and settles the calls that they answer."""
+
+    def __init__(self, transport: Transport, topology: Topology, *, instance: str, dead_letters: DeadLetters) -> None:
+        self._transport = transport
+        self._topology = topology
+        self._instance = instance
+        self._dead_letters = dead_letters
+
+    async def give(self, delivery: Delivery, reply: CallReply) -> None:
+        """Publish a reply, wait for its confirm, and acknowledge the call; never raises for a lost connection."""
+        if delivery.message.reply_to is None or delivery.message.correlation_id is None:
+            reason = InvalidRequestError("a call must carry reply_to and correlation_id")
+            await self._dead_letters.bury(delivery, "calls", reason)
+            return
+        try:
+            await self._publish(delivery.message, reply)
+        except ReturnedMessageError:
+            log.info("call.reply_unroutable", reply_to=delivery.message.reply_to)
+        except TransportError as error:
+            # Without the confirm nobody knows whether the caller has its reply: let the call come again.
+            log.warning("call.reply_unconfirmed", error=str(error))
+            await delivery.reject(requeue=True)
+            return
+        await delivery.acknowledge()
+
+    async def _publish(self, call: Message, reply: CallReply) -> None:
+        is_direct = (call.reply_to or "").startswith(DIRECT_REPLY_TO)
+        message = Message(
+            body=_encoded(reply),
+            type="reply",
+            message_id=new_id(),
+            correlation_id=call.correlation_id,
+            headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: call.headers.get(TENANT_HEADER)},
+            expiration_seconds=max(1.0, deadline_of(call).remaining_seconds),
+            timestamp=int(time.time()),
+            persistent=False,
+        )
+        # A direct reply-to address is never mandatory: RabbitMQ closes the channel of a caller that went.
+        await self._transport.publish(
+            message,
+            exchange=DEFAULT_EXCHANGE if is_direct else self._topology.replies,
+            routing_key=call.reply_to or "",
+            mandatory=not is_direct,
+        )
+
+
+def reply_of(answer: Any) -> CallReply:
+    """The reply for what a handler returned."""
+    if not isinstance(answer, Reply):
+        return CallReply(status=200, data=answer)
+    # What the caller's runtime could not read would leave it in the dark: it hears of the fault instead.
+    status: Any = answer.status
+    if not isinstance(status, int) or isinstance(status, bool) or status not in ANSWER_STATUSES:
+        return _fault("ValueError", f"the handler's answer has status {status!r}, expected a whole number 200 to 599")
+    headers = dict(answer.headers)
+    if not all(isinstance(word, str) for pair in headers.items() for word in pair):
+        return _fault("ValueError", f"the handler's answer has headers that are not all text: {headers!r}")
+    return CallReply(status=status, headers=headers, data=answer.data)
+
+
+def internal_error(kind: str, text: str) -> CallReply:
+    """What a caller hears of a fault: its type and message, never a traceback."""
+    return CallReply(status=500, data={"error": "Internal server error", "message": f"{kind}: {text}", "type": kind})
+
+
+def _encoded(reply: CallReply) -> bytes:
+    try:
+        body = encode(reply.to_json())
+    except InvalidRequestError as error:
+        return encode(_fault("ValueError", f"the handler's answer is no JSON value: {error.message}").to_json())
+    if len(body) > MAX_BODY_BYTES:
+        text = f"the handler's answer has {len(body)} bytes, at most {MAX_BODY_BYTES} are allowed"
+        return encode(_fault("ValueError", text).to_json())
+    return body
+
+
+def _fault(kind: str, text: str) -> CallReply:
+    log.error("call.answer_invalid", reason=text)
+    return internal_error(kind, text)

@@ -1,0 +1,76 @@
+"""Runs the handler of an admitted call, under its caller's deadline, and makes a reply of how it ends."""
+
+import asyncio
+
+import structlog
+
+from contracts.calls import CallReply
+from contracts.errors import CallTimeoutError, CodedError
+from plugin_runtime.calls.admission import Received
+from plugin_runtime.calls.answers import internal_error, reply_of
+from plugin_runtime.context import Deadline
+from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
+from plugin_runtime.tasks import was_asked_to_stop
+
+log = structlog.get_logger()
+
+LAST_MOMENT_SECONDS = 0.05
+"""By so much a nested call may end before the deadline that it inherited: budgets are whole milliseconds."""
+
+
+async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: bool) -> CallReply:
+    """Run the handler and wait for its answer; what it raises is its answer too.
+
+    Args:
+        received: The call.
+        tenants: Where its tenant's clients come from.
+        handlers_speak_codes: Coded errors of the handler are answers, as only the broker's are. Codes are the bus's own
+            words, and some promise that nothing was run. A plugin's handler speaks by `Reply` and `Refusal`: an error
+            of a call that it made is its own fault, not an answer to its caller.
+
+    Raises:
+        CallTimeoutError: It was not done by its deadline.
+        CodedError: The broker's handler raised it.
+        asyncio.CancelledError: The task that runs it is being cancelled.
+    """
+    request, origin = received.request, received.origin
+    call = Call(
+        tenant=tenants.client(origin.tenant, received.context),
+        caller=origin.publisher,
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        headers=request.headers,
+        body=request.body,
+        deadline=received.deadline,
+        request_id=received.context.request_id or "",
+        redelivered=received.delivery.redelivered,
+    )
+    with structlog.contextvars.bound_contextvars(
+        tenant=origin.tenant, caller=origin.publisher, request_id=call.request_id, service=received.service
+    ):
+        return await _handle(call, received, handlers_speak_codes=handlers_speak_codes)
+
+
+async def _handle(call: Call, received: Received, *, handlers_speak_codes: bool) -> CallReply:
+    mark = received.match.mark
+    limit = asyncio.timeout(received.deadline.remaining_seconds)
+    try:
+        async with limit:
+            return reply_of(await mark.handler(call, **received.match.params))
+    except Refusal as refusal:
+        return reply_of(Reply(refusal.data, status=refusal.status))
+    except (Exception, asyncio.CancelledError) as error:
+        if was_asked_to_stop() or (isinstance(error, CodedError) and handlers_speak_codes):
+            raise
+        if _is_out_of_time(error, limit, received.deadline):
+            raise CallTimeoutError(f"{mark.method} {mark.path} was not done by its deadline") from error
+        log.exception("call.handler_failed", method=mark.method, path=mark.path)
+        return internal_error(type(error).__name__, str(error))
+
+
+def _is_out_of_time(error: BaseException, limit: asyncio.Timeout, deadline: Deadline) -> bool:
+    """Whether the handler ended by its caller's deadline: its own, or that of a call it made, which inherits it."""
+    if isinstance(error, CallTimeoutError):
+        return deadline.remaining_seconds < LAST_MOMENT_SECONDS
+    return isinstance(error, TimeoutError) and limit.expired()
