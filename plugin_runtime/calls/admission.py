@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from contracts.calls import MAX_BODY_BYTES, REPEATABLE_METHODS, CallRequest
-from contracts.codec import BUDGET_HEADER, CHAIN_HEADER, DEADLINE_HEADER, REQUEST_HEADER, decode
+from contracts.codec import BUDGET_HEADER, CHAIN_HEADER, DEADLINE_HEADER, decode
 from contracts.errors import (
     CallTimeoutError,
     InvalidRequestError,
@@ -21,7 +21,7 @@ from plugin_runtime.calls.endpoints import Endpoint, endpoints_of
 from plugin_runtime.calls.fair_queue import Lane
 from plugin_runtime.calls.permissions import judge_permissions
 from plugin_runtime.calls.routing import Match, Router
-from plugin_runtime.context import Context, Deadline, new_id
+from plugin_runtime.context import Context, Deadline
 from plugin_runtime.gate import Gate
 from plugin_runtime.identity import Origin
 from plugin_runtime.incoming import Tenants
@@ -123,8 +123,7 @@ class Admission:
         mark = match.mark
         endpoint = self._endpoints[service.name][mark.method, mark.path]
         judge_permissions(origin, mark.permissions, myself=self._myself, endpoint=endpoint.name)
-        request_id = str(message.headers.get(REQUEST_HEADER) or new_id())
-        context = Context(request_id=request_id, chain=chain, deadline=deadline)
+        context = Context.of(message.headers, chain=chain, deadline=deadline)
         return Received(delivery, service.name, origin, request, match, endpoint, context, deadline)
 
 

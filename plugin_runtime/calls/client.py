@@ -38,13 +38,13 @@ from contracts.errors import (
 from contracts.names import NO_TENANT
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
+from contracts.tracing import trace_headers
 from plugin_runtime.calls.chain import chain_header
 from plugin_runtime.calls.outgoing import RETRY_AFTER_SECONDS, CallPublisher
 from plugin_runtime.calls.pending import Answer, Pending, Waiting
 from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline, new_id
 from plugin_runtime.identity import judge_reply
-from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, HeaderValue, Transport
 
 log = structlog.get_logger()
@@ -72,7 +72,6 @@ class CallClient:
         self._topology = topology
         self._instance = instance
         self._pending = Pending()
-        self._settling = TaskSet("calls.settle")
         self._is_closed = False
         self._reply_to = topology.reply_key(transport.identity, instance)
         self._publisher = CallPublisher(transport, topology, self._pending, reply_to=self._reply_to)
@@ -100,24 +99,22 @@ class CallClient:
             raise NotRunningError(f"{self._transport.identity} has stopped and calls nobody any more")
         started = time.monotonic()
         try:
-            async with asyncio.timeout(deadline.remaining_seconds):
+            answer = await self._exchange(tenant, target, request, context, deadline)
+            # Nothing was run: a callee says this of no call that may have been run before and may not run twice.
+            # Clocks differ, an outage just ended, the broker lost its key: a new grant mends it.
+            if _is_grant_refused(answer) and await self._tokens.renewed(tenant, deadline):
                 answer = await self._exchange(tenant, target, request, context, deadline)
-                # Nothing was run: a callee says this of no call that may have been run before and may not run twice.
-                # Clocks differ, an outage just ended, the broker lost its key: a new grant mends it.
-                if _is_grant_refused(answer) and await self._tokens.renewed(tenant, deadline):
-                    answer = await self._exchange(tenant, target, request, context, deadline)
         except TimeoutError as error:
             raise timed_out(tenant, target.service, request, time.monotonic() - started) from error
         return _result(target, answer, time.monotonic() - started)
 
     def on_reply(self, delivery: Delivery) -> None:
         """Take a delivery of the reply queue."""
-        self._settling.start(delivery.acknowledge())
+        delivery.acknowledge_soon()
         message = delivery.message
         callee = self._pending.callee_of(message.correlation_id)
         if callee is None or message.correlation_id is None:
-            log.debug("call.reply_late", correlation_id=message.correlation_id)
-            return
+            return  # nobody waits any more
         try:
             judge_reply(delivery, self._topology, key=self._reply_to, callee=callee)
         except CodedError as error:
@@ -142,11 +139,11 @@ class CallClient:
         self._publisher.publish_again()
 
     async def close(self) -> None:
-        """End every call that still waits, and refuse later ones; wait until replies received are acknowledged."""
+        """End every call that still waits, and refuse later ones."""
         self._is_closed = True
         me = self._transport.identity
         self._pending.fail_all(lambda waiting: OutcomeUnknownError(f"{me} stopped while it called {waiting.service}"))
-        await self._settling.drain(1.0)
+        self._pending.close()
         await self._publisher.close()
 
     async def _exchange(
@@ -182,13 +179,15 @@ class CallClient:
         self, tenant: str, target: Target, context: Context, deadline: Deadline
     ) -> dict[str, HeaderValue]:
         # Who speaks for no tenant speaks for itself, and RabbitMQ vouches for that.
+        request_id = context.request_id or new_id()
         grant = {} if tenant == NO_TENANT else {GRANT_HEADER: await self._tokens.token(tenant, deadline)}
         return {
             **grant,
             TENANT_HEADER: tenant,
             CALLER_HEADER: self._transport.identity,
-            REQUEST_HEADER: context.request_id or new_id(),
+            REQUEST_HEADER: request_id,
             CHAIN_HEADER: chain_header(context.chain, target.service),
+            **trace_headers(context.traceparent, context.tracestate, request_id),
             DEADLINE_HEADER: int((time.time() + deadline.remaining_seconds) * 1000),
         }
 
@@ -214,8 +213,12 @@ def _result(target: Target, answer: Answer, duration_seconds: float) -> CallResu
 
 
 def _is_grant_refused(answer: Answer) -> bool:
-    error = answer.reply.error or {}
-    return error.get("code") in GRANT_REFUSALS and (error.get("details") or {}).get("header") == GRANT_HEADER
+    error = answer.reply.error
+    return (
+        error is not None
+        and error.get("code") in GRANT_REFUSALS
+        and (error.get("details") or {}).get("header") == GRANT_HEADER
+    )
 
 
 def _gone(waiting: Waiting) -> CodedError:

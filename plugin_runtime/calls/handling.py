@@ -44,6 +44,7 @@ async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: 
         body=request.body,
         deadline=received.deadline,
         request_id=received.context.request_id or "",
+        traceparent=received.context.traceparent,
         redelivered=received.delivery.redelivered,
     )
     with structlog.contextvars.bound_contextvars(

@@ -15,6 +15,7 @@ when there is too much to do as it is.
 import asyncio
 import random
 import time
+from functools import partial
 
 import structlog
 
@@ -48,6 +49,9 @@ PAUSE_SECONDS = 0.05
 SPREAD_SECONDS = 0.2
 """Within so long after a reconnect the calls of one process are published again: all processes come back at once."""
 
+REFUSALS = (ReturnedMessageError, RejectedPublishError, PublisherRefusedError, MissingQueueError)
+"""How RabbitMQ says that it did not take a message."""
+
 TAKE_BACK_SECONDS = 2.0
 """How long a call that nobody waits for any more may take to be taken back."""
 
@@ -67,14 +71,21 @@ class CallPublisher:
         self._topology = topology
         self._pending = pending
         self._reply_to = reply_to
+        self._exchange = topology.calls
         self._publishing = TaskSet("calls.publish")
+        self._is_closed = False
 
     def publish(self, correlation_id: str, waiting: Waiting) -> None:
         """Begin to publish a call that is pending.
 
         A call waits for its reply, not for its confirm; a return or a nack ends it at once.
         """
-        self._publishing.start(self._publish(correlation_id, waiting))
+        try:
+            confirm = self._begin(correlation_id, waiting)
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the call
+            self._learn(correlation_id, waiting, error, may_have_run=False)
+        else:
+            confirm.add_done_callback(partial(self._confirmed, correlation_id, waiting))
 
     def publish_again(self) -> None:
         """The connection was lost and is back: begin to publish every call again that was confirmed and may run twice.
@@ -95,46 +106,10 @@ class CallPublisher:
 
     async def close(self) -> None:
         """Give up what is being published."""
+        self._is_closed = True
         await self._publishing.drain(0.0)
 
-    async def _publish(self, correlation_id: str, waiting: Waiting) -> None:
-        try:
-            await self._publish_until_confirmed(correlation_id, waiting)
-        except TransportError as error:
-            # It may have arrived: its answer is waited for until the deadline.
-            log.warning("call.publish_unknown", service=waiting.service, error=str(error))
-        except Exception as error:
-            text = f"The call to {waiting.service} could not be published: {type(error).__name__}: {error}"
-            self._pending.fail(correlation_id, OutcomeUnknownError(text))
-            raise
-
-    async def _publish_until_confirmed(self, correlation_id: str, waiting: Waiting) -> None:
-        """Publish; after a lost connection again, if the call may run twice. What may not waits for its answer."""
-        may_have_run = False
-        # Nobody waits where a caller gave up, or where the reply overtook the confirm, which is lost now.
-        while not waiting.deadline.is_spent and correlation_id in self._pending:
-            try:
-                await self._publish_once(correlation_id, waiting, may_have_run=may_have_run)
-            except NotConnectedError:
-                if waiting.method not in REPEATABLE_METHODS:
-                    raise
-                may_have_run = True
-                await asyncio.sleep(PAUSE_SECONDS)
-            else:
-                waiting.is_published = True
-                return
-
-    async def _publish_late(self, correlation_id: str, waiting: Waiting) -> None:
-        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))  # noqa: S311 - spreads load, guards nothing
-        if waiting.deadline.is_spent or correlation_id not in self._pending:
-            return
-        try:
-            await self._publish_once(correlation_id, waiting, may_have_run=True)
-        except TransportError as error:
-            log.info("call.not_published_again", service=waiting.service, error=str(error))
-
-    async def _publish_once(self, correlation_id: str, waiting: Waiting, *, may_have_run: bool) -> None:
-        """Publish and wait for the confirm; what RabbitMQ refuses ends the call."""
+    def _begin(self, correlation_id: str, waiting: Waiting) -> asyncio.Future[None]:
         remaining = waiting.deadline.remaining_seconds
         message = Message(
             body=waiting.body,
@@ -147,12 +122,60 @@ class CallPublisher:
             timestamp=int(time.time()),
             persistent=False,
         )
-        try:
-            await self._transport.publish(
-                message, exchange=self._topology.calls, routing_key=waiting.key, timeout=remaining
-            )
-        except (ReturnedMessageError, RejectedPublishError, PublisherRefusedError, MissingQueueError) as error:
+        return self._transport.publish_soon(
+            message, exchange=self._exchange, routing_key=waiting.key, timeout=remaining
+        )
+
+    def _confirmed(self, correlation_id: str, waiting: Waiting, confirm: asyncio.Future[None]) -> None:
+        """RabbitMQ has the call, or not; after a lost connection it is published again, if it may run twice."""
+        error = NotConnectedError("the transport is closed") if confirm.cancelled() else confirm.exception()
+        if error is None:
+            waiting.is_published = True
+        elif isinstance(error, NotConnectedError) and waiting.method in REPEATABLE_METHODS and not self._is_closed:
+            self._publishing.start(self._publish_until_confirmed(correlation_id, waiting))
+        else:
+            self._learn(correlation_id, waiting, error, may_have_run=False)
+
+    def _learn(self, correlation_id: str, waiting: Waiting, error: BaseException, *, may_have_run: bool) -> None:
+        """A call could not be published. What RabbitMQ refuses ends it."""
+        if isinstance(error, REFUSALS):
             self._pending.fail(correlation_id, _failure(error, waiting, may_have_run=may_have_run))
+        elif isinstance(error, TransportError):
+            # It may have arrived: its answer is waited for until the deadline.
+            log.warning("call.publish_unknown", service=waiting.service, error=str(error))
+        else:
+            log.error("call.publish_failed", service=waiting.service, exc_info=error)
+            text = f"The call to {waiting.service} could not be published: {type(error).__name__}: {error}"
+            self._pending.fail(correlation_id, OutcomeUnknownError(text))
+
+    async def _publish_until_confirmed(self, correlation_id: str, waiting: Waiting) -> None:
+        """Publish again, and again, after the connection was lost: it may have been lost before the confirm came."""
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            # Nobody waits where a caller gave up, or where the reply overtook the confirm, which is lost now.
+            if waiting.deadline.is_spent or correlation_id not in self._pending:
+                return
+            try:
+                await self._begin(correlation_id, waiting)
+            except NotConnectedError:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the call
+                self._learn(correlation_id, waiting, error, may_have_run=True)
+            else:
+                waiting.is_published = True
+            return
+
+    async def _publish_late(self, correlation_id: str, waiting: Waiting) -> None:
+        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))  # noqa: S311 - spreads load, guards nothing
+        if waiting.deadline.is_spent or correlation_id not in self._pending:
+            return
+        try:
+            await self._begin(correlation_id, waiting)
+        except TransportError as error:
+            if isinstance(error, REFUSALS):
+                self._learn(correlation_id, waiting, error, may_have_run=True)
+            else:
+                log.info("call.not_published_again", service=waiting.service, error=str(error))
 
     async def _take_back(self, correlation_id: str, waiting: Waiting, tenant: str) -> None:
         message = Message(

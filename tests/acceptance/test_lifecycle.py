@@ -241,7 +241,8 @@ async def test_uninstalling_and_stopping_leaves_nothing_in_rabbitmq(
     await world.stop(instance)
 
     def is_gone() -> bool:
-        left = holds(world, request) - before
+        # What an instance hears for itself, its own queue and the key of what is taken back there, expires with it.
+        left = holds(world, request) - before - {plugin.id}
         return all("plugin-crm" not in name or instance.instance in name for name in left) and not any(
             "crm.contacts" in name for name in left
         )

@@ -13,6 +13,7 @@ from contracts.calls import METHODS
 from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
 from contracts.grants import GRANT_SECONDS
 from plugin_runtime import Call, Plugin, Runner
+from plugin_runtime.calls import server
 from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import make_caller, make_plugin
 from tests.acceptance.world import ACME, LEASE_SECONDS, World
@@ -175,6 +176,8 @@ async def test_post_that_a_full_queue_did_not_take_is_made_again_and_run_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topology, "CALL_QUEUE_LENGTH", 2)
+    monkeypatch.setattr(server, "ROOM_PER_WORKER", 1)
+    monkeypatch.setattr(server, "LEAST_REFUSED_AT_ONCE", 1)
     monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
     ran, goes_on = Counter[str](), asyncio.Event()
     crm = make_plugin("crm", "POST /contacts")

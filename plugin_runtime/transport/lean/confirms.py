@@ -5,15 +5,12 @@ with ``multiple``, all up to it. A message that no queue takes comes back by Bas
 confirmed; a return names no number, but returns come in the order of the publishes.
 """
 
-import heapq
 from typing import Generic, NamedTuple, TypeVar
 
+from plugin_runtime.deadlines import Deadlines
 from plugin_runtime.transport.base import Message
 
 Waiter = TypeVar("Waiter")
-
-FEW = 1024
-"""So many spent deadlines are not worth a clearing."""
 
 
 class Publication(NamedTuple, Generic[Waiter]):
@@ -40,7 +37,7 @@ class ConfirmTable(Generic[Waiter]):
         self._next = 1
         self._all_done_below = 1
         self._last_returned = 0
-        self._deadlines: list[tuple[float, int]] = []
+        self._deadlines = Deadlines(self._pending)
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -50,10 +47,7 @@ class ConfirmTable(Generic[Waiter]):
         number = self._next
         self._next = number + 1
         self._pending[number] = publication
-        if len(self._deadlines) > 2 * len(self._pending) + FEW:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._pending]
-            heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (deadline, number))
+        self._deadlines.add(deadline, number, in_flight=len(self._pending))
         return number
 
     def confirmed(self, number: int, *, multiple: bool) -> list[Publication[Waiter]]:
@@ -86,18 +80,11 @@ class ConfirmTable(Generic[Waiter]):
 
     def expired(self, now: float) -> list[Publication[Waiter]]:
         """Take out every publish whose deadline has come."""
-        found = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, number = heapq.heappop(self._deadlines)
-            if number in self._pending:
-                found.append(self._pending.pop(number))
-        return found
+        return [self._pending.pop(number) for number in self._deadlines.expired(now)]
 
     def next_deadline(self) -> float | None:
         """When a publish in flight will be given up next."""
-        while self._deadlines and self._deadlines[0][1] not in self._pending:
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        return self._deadlines.next()
 
     def take_all(self) -> list[Publication[Waiter]]:
         """Take out everything: the channel is gone."""

@@ -31,6 +31,9 @@ class FakeTransport:
         self.published: list[Message] = []
         self._becomes = becomes
 
+    def publish_soon(self, message: Message, **options: Any) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.publish(message, **options))
+
     async def publish(self, message: Message, **_options: Any) -> None:
         self.published.append(message)
         await self._becomes(message)

@@ -44,6 +44,9 @@ class Wire:
     options: list[dict[str, Any]] = field(default_factory=list)
     refusals: list[TransportError] = field(default_factory=list)
 
+    def publish_soon(self, message: Message, **options: Any) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.publish(message, **options))
+
     async def publish(self, message: Message, **options: Any) -> None:
         self.published.append(message)
         self.options.append(options)
