@@ -1,5 +1,6 @@
-"""Calls that RabbitMQ hands out again: what may not run twice is refused in one way, whatever is wrong with it."""
+"""What a callee does with a call before any handler runs; above all with one that RabbitMQ hands out again."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,17 @@ from contracts.manifest import Service
 from contracts.topology import Topology
 from plugin_runtime.calls.admission import Admission
 from plugin_runtime.calls.answers import Answers
-from plugin_runtime.calls.server import CallServer
+from plugin_runtime.calls.routing import Match
+from plugin_runtime.calls.server import ROOM_PER_WORKER, CallServer
 from plugin_runtime.identity import Origin
+from plugin_runtime.incoming import Call
+from plugin_runtime.marks import EndpointMark
 from plugin_runtime.transport.base import Message
 from tests.unit.plugin_runtime.deliveries import FakeDelivery
+from tests.waiting import eventually
 
-SERVICE = Service.parse(
-    {"name": "crm.contacts", "version": "1.0.0", "endpoints": [{"method": "POST", "path": "/contacts"}]}
-)
+ENDPOINTS = [{"method": method, "path": "/contacts"} for method in ("POST", "GET")]
+SERVICE = Service.parse({"name": "crm.contacts", "version": "1.0.0", "endpoints": ENDPOINTS})
 
 
 class Refusing:
@@ -47,9 +51,9 @@ class Refusing:
         self.replies.append(CallReply.from_json(decode(message.body)))
 
 
-async def answer_to(body: bytes, seam: Any, *, redelivered: bool = True, budget: int = 1000) -> str:
-    """The code with which a callee refuses a call."""
-    server = CallServer(
+def make_server(seam: Any) -> CallServer:
+    """A callee that runs one call at once."""
+    return CallServer(
         admission=Admission(
             gate=seam, tenants=seam, routers={SERVICE.name: seam}, services=[SERVICE], myself=seam.identity
         ),
@@ -59,15 +63,26 @@ async def answer_to(body: bytes, seam: Any, *, redelivered: bool = True, budget:
         services={SERVICE.name: SERVICE.version},
         concurrency=1,
     )
+
+
+def make_delivery(body: bytes, *, redelivered: bool = False, budget: int = 1000, number: int = 1) -> FakeDelivery:
+    """A call of ``plugin-analytics`` as it comes."""
     message = Message(
         body=body,
         type="call",
-        message_id="1",
-        correlation_id="1",
+        message_id=str(number),
+        correlation_id=str(number),
         reply_to="plugin-analytics.1",
         headers={"x-budget-ms": budget},
     )
-    delivery = FakeDelivery(message, "plexica.calls", "acme-corp.crm.contacts.1.0.0", redelivered=redelivered)
+    return FakeDelivery(
+        message, "plexica.calls", "acme-corp.crm.contacts.1.0.0", publisher="plugin-analytics", redelivered=redelivered
+    )
+
+
+async def answer_to(body: bytes, seam: Any, *, redelivered: bool = True, budget: int = 1000) -> str:
+    """The code with which a callee refuses a call."""
+    server, delivery = make_server(seam), make_delivery(body, redelivered=redelivered, budget=budget)
     server.for_service(SERVICE)(delivery)
     await server.drain(1.0)
     (reply,) = seam.replies
@@ -115,3 +130,116 @@ async def test_call_that_may_have_run_is_unknown_though_its_deadline_or_its_tena
     assert await answer_to(call(), Refusing(serves=False)) == "OUTCOME_UNKNOWN"
     assert await answer_to(call("PUT"), Refusing(), budget=0) == "CALL_TIMEOUT"
     assert await answer_to(call("PUT"), Refusing(serves=False)) == "SERVICE_NOT_FOUND"
+
+
+class Serving(Refusing):
+    """Admits everything; the handler waits until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran: list[str] = []
+        self.release = asyncio.Event()
+
+    def match(self, method: str, path: str) -> Match:
+        return Match(EndpointMark(method, path, self.handle), {})
+
+    async def handle(self, call: Call) -> str:
+        self.ran.append(call.method)
+        await self.release.wait()
+        return "done"
+
+    def client(self, *_: Any) -> Any:
+        return None
+
+    @property
+    def codes(self) -> list[str | None]:
+        """The code of each reply so far; None for a handler's answer."""
+        return [(reply.error or {}).get("code") for reply in self.replies]
+
+
+async def test_call_whose_deadline_passes_while_it_waits_is_answered_then_and_not_run() -> None:
+    seam = Serving()
+    server = make_server(seam)
+    server.for_service(SERVICE)(make_delivery(call()))
+    late = make_delivery(call(), budget=20, number=2)
+    server.for_service(SERVICE)(late)
+    await eventually(lambda: seam.replies)
+
+    assert seam.codes == ["CALL_TIMEOUT"]
+    assert "passed while POST /contacts waited for its turn; it was not run" in (seam.replies[0].error or {})["message"]
+    assert late.settled == ["ack"]
+    seam.release.set()
+    await server.drain(1.0)
+    assert seam.ran == ["POST"]
+
+
+async def test_call_beyond_the_room_is_refused_unread() -> None:
+    """What a flood costs is one reply for each of its calls."""
+    seam = Serving()
+    server = make_server(seam)
+    for number in range(ROOM_PER_WORKER + 1):
+        server.for_service(SERVICE)(make_delivery(call(), number=number))
+    server.for_service(SERVICE)(make_delivery(b"{", number=100))
+    await eventually(lambda: seam.replies)
+
+    assert seam.codes == ["OVERLOADED"]
+    seam.release.set()
+    await server.drain(1.0)
+    assert len(seam.ran) == ROOM_PER_WORKER + 1
+
+
+async def test_call_that_may_have_run_is_unknown_though_there_is_no_room() -> None:
+    seam = Serving()
+    server = make_server(seam)
+    for number in range(ROOM_PER_WORKER + 1):
+        server.for_service(SERVICE)(make_delivery(call(), number=number))
+    for number, method in enumerate(("POST", "GET"), start=100):
+        server.for_service(SERVICE)(make_delivery(call(method), number=number, redelivered=True))
+    await eventually(lambda: len(seam.replies) == 2)
+
+    assert seam.codes == ["OUTCOME_UNKNOWN", "OVERLOADED"]
+    seam.release.set()
+    await server.drain(1.0)
+
+
+async def test_drain_runs_what_waits_and_load_counts_it() -> None:
+    seam = Serving()
+    server = make_server(seam)
+    deliveries = [make_delivery(call(), number=number) for number in range(5)]
+    for delivery in deliveries:
+        server.for_service(SERVICE)(delivery)
+    draining = asyncio.create_task(server.drain(5.0))
+
+    assert server.load == 5
+    seam.release.set()
+    await draining
+    assert server.load == 0
+    assert seam.codes == [None] * 5
+    assert [delivery.settled for delivery in deliveries] == [["ack"]] * 5
+
+
+async def test_call_that_is_taken_back_once_its_handler_is_done_is_answered() -> None:
+    seam = Serving()
+    server, delivery = make_server(seam), make_delivery(call())
+    seam.release.set()
+    server.for_service(SERVICE)(delivery)
+    await eventually(lambda: seam.replies)
+    server.take_back("plugin-analytics", "1")
+    await server.drain(1.0)
+
+    assert seam.codes == [None]
+    assert delivery.settled == ["ack"]
+
+
+async def test_call_that_is_taken_back_before_its_handler_began_is_not_run() -> None:
+    seam = Serving()
+    server, delivery = make_server(seam), make_delivery(call())
+    server.for_service(SERVICE)(delivery)
+    server.take_back("plugin-analytics", "1")
+    server.for_service(SERVICE)(make_delivery(call("GET"), number=2))
+    seam.release.set()
+    await server.drain(1.0)
+
+    assert seam.ran == ["GET"]
+    assert delivery.settled == ["ack"]
+    assert seam.codes == [None]

@@ -1,5 +1,7 @@
 """The table of receiver rules: each row with what it admits and what it refuses."""
 
+from typing import Any
+
 import pytest
 
 from contracts.errors import InvalidRequestError, PermissionDeniedError, UnauthenticatedError
@@ -11,6 +13,7 @@ from plugin_runtime.identity import (
     UnheardKeyError,
     judge_announcement,
     judge_call,
+    judge_cancel,
     judge_change,
     judge_direct_reply,
     judge_event,
@@ -335,3 +338,28 @@ def test_only_the_broker_announces() -> None:
         judge_announcement(make_delivery(exchange="plexica.registry", publisher="plugin-crm"), PLAIN)
     with pytest.raises(PermissionDeniedError):
         judge_announcement(make_delivery(exchange="plexica.events", publisher="plugin-system"), PLAIN)
+
+
+def make_cancel(**fields: Any) -> FakeDelivery:
+    """The cancel of a call to the CRM, as its caller publishes it."""
+    valid = {"exchange": "plexica.cancel", "routing_key": "plugin-crm", "publisher": "plugin-analytics"}
+    return make_delivery(**{**valid, "type_": "cancel", **fields})
+
+
+def test_cancel_tells_whose_calls_it_may_take_back() -> None:
+    assert judge_cancel(make_cancel(), PLAIN, myself="plugin-crm") == "plugin-analytics"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"publisher": None}, UnauthenticatedError),
+        ({"exchange": "plexica.events"}, PermissionDeniedError),
+        ({"routing_key": "plugin-marketing"}, PermissionDeniedError),
+        ({"type_": "call"}, InvalidRequestError),
+    ],
+    ids=["nobody", "elsewhere", "another plugin's key", "another type"],
+)
+def test_cancel_that_breaks_its_rule_is_refused(fields: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        judge_cancel(make_cancel(**fields), PLAIN, myself="plugin-crm")
