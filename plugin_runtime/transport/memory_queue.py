@@ -240,12 +240,21 @@ class MemoryQueue:
             consumer.on_cancelled()
 
     def suspend(self) -> None:
-        """Let no time pass for the queue, while RabbitMQ is down."""
+        """Let no time pass for the queue: RabbitMQ is down, or the queue is gone."""
         self._expiry.set(None)
         self._idleness.set(None)
 
+    def restart(self) -> None:
+        """RabbitMQ goes down: what it kept in memory only is lost. A quorum queue writes down whatever it takes."""
+        self.suspend()
+        kept = [stored for stored in self._ready.messages() if stored.publication.message.persistent]
+        if self.spec.kind == "classic" and len(kept) < len(self._ready):
+            self._ready.clear()
+            for stored in kept:
+                self._ready.append(stored)
+
     def resume(self) -> None:
-        """Go on after `suspend`; messages may have expired meanwhile, the queue has not."""
+        """Go on after `restart`; messages may have expired meanwhile, the queue has not."""
         self.touch()
         self.serve()
 

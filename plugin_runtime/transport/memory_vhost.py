@@ -65,12 +65,12 @@ class MemoryVhost:
     # RabbitMQ itself
 
     def stop(self) -> None:
-        """Go away: every connection is lost. What durable queues hold stays."""
+        """Go away: every connection is lost, and what no queue wrote down (`Message.persistent`). The rest stays."""
         self.running.shut()
         for connection in list(self._connections):
             self.lose(connection)
         for queue in self._queues.values():
-            queue.suspend()
+            queue.restart()
 
     def start(self) -> None:
         """Come back; transports connect again by themselves."""

@@ -470,6 +470,19 @@ async def test_stop_keeps_messages_and_start_brings_consumers_back(crm: MemoryTr
     assert inbox.deliveries[-1].redelivered
 
 
+@pytest.mark.parametrize(("kind", "left"), [("classic", [b"a", b"c"]), ("quorum", [b"a", b"b", b"c"])])
+async def test_stop_loses_what_a_classic_queue_did_not_write_down(
+    crm: MemoryTransport, vhost: MemoryVhost, kind: Any, left: list[bytes]
+) -> None:
+    await make_queue(crm, kind=kind)
+    for body in (b"a", b"b", b"c"):
+        await publish(crm, body, persistent=body != b"b")
+    vhost.stop()
+    vhost.start()
+
+    assert bodies_in(vhost) == left
+
+
 async def test_time_passes_for_messages_while_stopped_but_not_for_queues(
     crm: MemoryTransport, vhost: MemoryVhost, clock: VirtualClock
 ) -> None:
