@@ -35,9 +35,10 @@ class Received:
     """A call that was admitted, until its handler is done with it.
 
     Attributes:
-        timer: Ends its waiting at its deadline; None for a call that never waited.
+        number: Tells it from all others that this process received; 0 before it was taken.
         task: In which its handler is at work; None before.
         is_taken_back: Its caller waits no more.
+        is_late: Its deadline came while its handler was at work.
     """
 
     delivery: Delivery
@@ -48,9 +49,10 @@ class Received:
     endpoint: Endpoint
     context: Context
     deadline: Deadline
-    timer: asyncio.TimerHandle | None = None
+    number: int = 0
     task: "asyncio.Task[None] | None" = None
     is_taken_back: bool = False
+    is_late: bool = False
 
     @property
     def tenant(self) -> str:

@@ -1,5 +1,6 @@
 """What a callee answers: the handler's value or a fault as a reply, published and then acknowledged."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -7,10 +8,18 @@ import structlog
 
 from contracts.calls import MAX_BODY_BYTES, CallReply
 from contracts.codec import INSTANCE_HEADER, TENANT_HEADER, encode
-from contracts.errors import InvalidRequestError, ReturnedMessageError, TransportError
+from contracts.errors import (
+    CodedError,
+    InvalidRequestError,
+    MalformedMessageError,
+    OverloadedError,
+    RateLimitedError,
+    ReturnedMessageError,
+    TransportError,
+)
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
 from plugin_runtime.calls.admission import deadline_of
-from plugin_runtime.context import new_id
+from plugin_runtime.context import Deadline, new_id
 from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.incoming import Reply
 from plugin_runtime.transport.base import Delivery, Message, Transport
@@ -18,6 +27,8 @@ from plugin_runtime.transport.base import Delivery, Message, Transport
 log = structlog.get_logger()
 
 ANSWER_STATUSES = range(200, 600)
+LEAST_SECONDS = 1.0
+"""So long a reply stays in its queue at least, for a caller whose clock differs."""
 
 
 class Answers:
@@ -29,14 +40,20 @@ class Answers:
         self._instance = instance
         self._dead_letters = dead_letters
 
-    async def give(self, delivery: Delivery, reply: CallReply) -> None:
-        """Publish a reply, wait for its confirm, and acknowledge the call; never raises for a lost connection."""
+    async def give(self, delivery: Delivery, reply: CallReply, deadline: Deadline | None = None) -> None:
+        """Publish a reply, wait for its confirm, and acknowledge the call; never raises for a lost connection.
+
+        Args:
+            delivery: The call.
+            reply: What it is answered.
+            deadline: Until when the reply is waited for; read from the call when None.
+        """
         if delivery.message.reply_to is None or delivery.message.correlation_id is None:
             reason = InvalidRequestError("a call must carry reply_to and correlation_id")
             await self._dead_letters.bury(delivery, "calls", reason)
             return
         try:
-            await self._publish(delivery.message, reply)
+            await self._publish(delivery.message, reply, deadline or deadline_of(delivery.message))
         except ReturnedMessageError:
             log.info("call.reply_unroutable", reply_to=delivery.message.reply_to)
         except TransportError as error:
@@ -46,7 +63,7 @@ class Answers:
             return
         await delivery.acknowledge()
 
-    async def _publish(self, call: Message, reply: CallReply) -> None:
+    def _publish(self, call: Message, reply: CallReply, deadline: Deadline) -> asyncio.Future[None]:
         is_direct = (call.reply_to or "").startswith(DIRECT_REPLY_TO)
         message = Message(
             body=_encoded(reply),
@@ -54,17 +71,26 @@ class Answers:
             message_id=new_id(),
             correlation_id=call.correlation_id,
             headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: call.headers.get(TENANT_HEADER)},
-            expiration_seconds=max(1.0, deadline_of(call).remaining_seconds),
+            expiration_seconds=max(LEAST_SECONDS, deadline.remaining_seconds),
             timestamp=int(time.time()),
             persistent=False,
         )
         # A direct reply-to address is never mandatory: RabbitMQ closes the channel of a caller that went.
-        await self._transport.publish(
+        return self._transport.publish_soon(
             message,
             exchange=DEFAULT_EXCHANGE if is_direct else self._topology.replies,
             routing_key=call.reply_to or "",
             mandatory=not is_direct,
         )
+
+
+def refusal(service: str, error: CodedError | MalformedMessageError) -> CallReply:
+    """The reply that refuses a call to a service, which is logged."""
+    coded = error if isinstance(error, CodedError) else InvalidRequestError(str(error))
+    # What a flood is refused for is told once by the server, not with each of its calls.
+    tell = log.debug if isinstance(coded, OverloadedError | RateLimitedError) else log.info
+    tell("call.refused", service=service, code=coded.code, reason=coded.message)
+    return CallReply.of_error(coded)
 
 
 def reply_of(answer: Any) -> CallReply:

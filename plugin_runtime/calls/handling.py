@@ -8,7 +8,6 @@ from contracts.calls import CallReply
 from contracts.errors import CallTimeoutError, CodedError
 from plugin_runtime.calls.admission import Received
 from plugin_runtime.calls.answers import internal_error, reply_of
-from plugin_runtime.context import Deadline
 from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
 from plugin_runtime.tasks import was_asked_to_stop
 
@@ -20,6 +19,8 @@ LAST_MOMENT_SECONDS = 0.05
 
 async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: bool) -> CallReply:
     """Run the handler and wait for its answer; what it raises is its answer too.
+
+    Whoever cancels ``received.task`` at the call's deadline marks the call as late before.
 
     Args:
         received: The call.
@@ -47,31 +48,28 @@ async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: 
         traceparent=received.context.traceparent,
         redelivered=received.delivery.redelivered,
     )
-    with structlog.contextvars.bound_contextvars(
+    # The task is the call's own: what is bound for its log ends with it.
+    structlog.contextvars.bind_contextvars(
         tenant=origin.tenant, caller=origin.publisher, request_id=call.request_id, service=received.service
-    ):
-        return await _handle(call, received, handlers_speak_codes=handlers_speak_codes)
-
-
-async def _handle(call: Call, received: Received, *, handlers_speak_codes: bool) -> CallReply:
+    )
     mark = received.match.mark
-    limit = asyncio.timeout(received.deadline.remaining_seconds)
     try:
-        async with limit:
-            return reply_of(await mark.handler(call, **received.match.params))
+        return reply_of(await mark.handler(call, **received.match.params))
     except Refusal as refusal:
         return reply_of(Reply(refusal.data, status=refusal.status))
     except (Exception, asyncio.CancelledError) as error:
+        if received.is_late and received.task is not None:
+            received.task.uncancel()  # that was the deadline, and is told as such
         if was_asked_to_stop() or (isinstance(error, CodedError) and handlers_speak_codes):
             raise
-        if _is_out_of_time(error, limit, received.deadline):
+        if _is_out_of_time(error, received):
             raise CallTimeoutError(f"{mark.method} {mark.path} was not done by its deadline") from error
         log.exception("call.handler_failed", method=mark.method, path=mark.path)
         return internal_error(type(error).__name__, str(error))
 
 
-def _is_out_of_time(error: BaseException, limit: asyncio.Timeout, deadline: Deadline) -> bool:
+def _is_out_of_time(error: BaseException, received: Received) -> bool:
     """Whether the handler ended by its caller's deadline: its own, or that of a call it made, which inherits it."""
     if isinstance(error, CallTimeoutError):
-        return deadline.remaining_seconds < LAST_MOMENT_SECONDS
-    return isinstance(error, TimeoutError) and limit.expired()
+        return received.deadline.remaining_seconds < LAST_MOMENT_SECONDS
+    return isinstance(error, asyncio.CancelledError) and received.is_late

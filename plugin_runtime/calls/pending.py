@@ -1,7 +1,6 @@
 """Calls that wait for their replies: correlation id to waiting caller, each at most until its deadline."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from typing import NamedTuple
 from contracts.calls import CallReply
 from contracts.errors import CodedError
 from plugin_runtime.context import Deadline
-from plugin_runtime.deadlines import Deadlines
+from plugin_runtime.deadlines import AlarmClock
 from plugin_runtime.transport.base import HeaderValue
 
 
@@ -51,9 +50,7 @@ class Pending:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
-        self._deadlines = Deadlines(self._waiting)
-        self._alarm: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._clock = AlarmClock(self._waiting, self._give_up)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -72,10 +69,7 @@ class Pending:
     def add(self, correlation_id: str, waiting: Waiting) -> None:
         """A caller begins to wait."""
         self._waiting[correlation_id] = waiting
-        moment = waiting.deadline.at
-        self._deadlines.add(moment, correlation_id, in_flight=len(self._waiting))
-        if self._alarm is None or moment < self._rings_at:
-            self._set_alarm(moment)
+        self._clock.add(waiting.deadline.at, correlation_id)
 
     def remove(self, correlation_id: str) -> None:
         """A caller stopped waiting, whatever the reason. A later reply finds nobody."""
@@ -88,8 +82,7 @@ class Pending:
 
     def close(self) -> None:
         """Nobody waits any more, or will."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._clock.stop()
 
     def answer(self, correlation_id: str, answer: Answer) -> bool:
         """Give the caller its reply; False when nobody waits any more."""
@@ -113,21 +106,10 @@ class Pending:
         """End every call; return how many they were."""
         return self._fail(lambda _: True, error_for)
 
-    def _set_alarm(self, moment: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._rings_at = moment
-        self._alarm = asyncio.get_running_loop().call_later(max(0.0, moment - time.monotonic()), self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        for correlation_id in self._deadlines.expired(time.monotonic()):
-            future = self._waiting[correlation_id].future
-            if not future.done():
-                future.set_exception(TimeoutError())
-        following = self._deadlines.next()
-        if following is not None:
-            self._set_alarm(following)
+    def _give_up(self, correlation_id: str) -> None:
+        future = self._waiting[correlation_id].future
+        if not future.done():
+            future.set_exception(TimeoutError())
 
     def _fail(self, concerns: Callable[[Waiting], bool], error_for: Callable[[Waiting], CodedError]) -> int:
         hit = [waiting for waiting in self._waiting.values() if concerns(waiting) and not waiting.future.done()]

@@ -20,20 +20,19 @@ from contracts.calls import CallReply
 from contracts.errors import (
     CallTimeoutError,
     CodedError,
-    InvalidRequestError,
     MalformedMessageError,
     OverloadedError,
-    RateLimitedError,
     ServiceUnavailableError,
 )
 from contracts.manifest import Service
 from contracts.names import SYSTEM_PLUGIN
 from contracts.registry import ServiceRecord
 from plugin_runtime.calls.admission import Admission, Received, refuse_second_run
-from plugin_runtime.calls.answers import Answers
+from plugin_runtime.calls.answers import Answers, refusal
 from plugin_runtime.calls.fair_queue import FairQueue
 from plugin_runtime.calls.handling import handle
 from plugin_runtime.calls.taken_back import CallKey, TakenBack
+from plugin_runtime.deadlines import AlarmClock
 from plugin_runtime.incoming import Tenants
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery
@@ -88,6 +87,9 @@ class CallServer:
         self._queue: FairQueue[Received] = FairQueue(concurrency=concurrency, room=self._room)
         self._work = TaskSet("calls.serve")
         self._calls: dict[CallKey, Received] = {}
+        self._open: dict[int, Received] = {}
+        self._received = 0
+        self._clock = AlarmClock(self._open, self._expire)
         self._taken_back = TakenBack()
         self._overload_told_at = -math.inf
         self._handlers_speak_codes = myself == SYSTEM_PLUGIN
@@ -142,6 +144,7 @@ class CallServer:
         for call in waiting:
             text = f"the instance stopped before {call.endpoint.name} was run"
             self._refuse(call, ServiceUnavailableError(text, retryAfter=RETRY_AFTER_SECONDS))
+        self._clock.stop()
         if cancelled or waiting:
             log.warning("call.interrupted", calls=cancelled, refused=len(waiting), grace_seconds=grace_seconds)
             await self._work.drain(LAST_WORD_SECONDS)
@@ -160,7 +163,7 @@ class CallServer:
             else:
                 self._take(call)
         except (CodedError, MalformedMessageError) as error:
-            self._work.start(self._answers.give(delivery, _refusal(service.name, error)))
+            self._work.start(self._answers.give(delivery, refusal(service.name, error)))
         except Exception:
             # Ours to mend; unsettled it would hold its place in the prefetch for ever.
             log.exception("call.not_judged", service=service.name)
@@ -174,7 +177,7 @@ class CallServer:
             else:
                 self._take(call)
         except (CodedError, MalformedMessageError) as error:
-            await self._answers.give(delivery, _refusal(service.name, error))
+            await self._answers.give(delivery, refusal(service.name, error))
         except Exception:
             await delivery.reject(requeue=False)
             raise
@@ -191,12 +194,13 @@ class CallServer:
         call.endpoint.count(call.origin, now=time.monotonic(), instances=self._instances[call.service])
         if call.delivery.message.correlation_id is not None:
             self._calls[call.origin.publisher, call.delivery.message.correlation_id] = call
+        call.number = self._received = self._received + 1
+        self._open[call.number] = call
+        self._clock.add(call.deadline.at, call.number)
         if self._queue.begin(call):
             self._run(call)
             return
         pushed_out = self._queue.add(call)
-        left = call.deadline.remaining_seconds
-        call.timer = asyncio.get_running_loop().call_later(left, self._expire, call)
         if pushed_out is not None:
             self._refuse(pushed_out, self._overloaded(pushed_out.tenant))
 
@@ -213,22 +217,24 @@ class CallServer:
         text = f"as many calls of tenant {tenant} wait here as its share of the room allows; nothing was run"
         return OverloadedError(text, retryAfter=RETRY_AFTER_SECONDS)
 
-    def _expire(self, call: Received) -> None:
+    def _expire(self, number: int) -> None:
+        """A call's deadline has come: it is not run any more, or its handler is cancelled."""
+        call = self._open[number]
         if self._queue.drop(call):
             self._refuse(call, _too_late(call))
             self._run_next()
+        elif call.task is not None and not call.is_taken_back:
+            call.is_late = True
+            call.task.cancel()
 
     def _run_next(self) -> None:
         while (call := self._queue.next()) is not None:
-            if call.timer is not None:
-                call.timer.cancel()
             self._run(call)
 
     def _run(self, call: Received) -> None:
         self._work.start(self._serve(call))
 
     async def _serve(self, call: Received) -> None:
-        started = time.monotonic()
         try:
             reply = await self._answered(call)
         except Exception:
@@ -242,15 +248,14 @@ class CallServer:
         if reply is None:
             await call.delivery.acknowledge()
         else:
-            await self._answers.give(call.delivery, reply)
-            log.debug("call.served", service=call.service, status=reply.status, seconds=time.monotonic() - started)
+            await self._answers.give(call.delivery, reply, call.deadline)
 
     async def _answered(self, call: Received) -> CallReply | None:
         """The answer to a call whose turn has come; None for one that was taken back, however its handler ended."""
         if call.is_taken_back:
             return None
         if call.deadline.is_spent:
-            return _refusal(call.service, _too_late(call))
+            return refusal(call.service, _too_late(call))
         return await self._handled(call)
 
     async def _handled(self, call: Received) -> CallReply | None:
@@ -264,17 +269,16 @@ class CallServer:
                 return None
             if not isinstance(error, CodedError | MalformedMessageError):
                 raise
-            return _refusal(call.service, error)
+            return refusal(call.service, error)
         return None if call.is_taken_back else reply
 
     def _refuse(self, call: Received, error: CodedError) -> None:
         """Answer a call that waited and is not run."""
         self._forget(call)
-        self._work.start(self._answers.give(call.delivery, _refusal(call.service, error)))
+        self._work.start(self._answers.give(call.delivery, refusal(call.service, error)))
 
     def _forget(self, call: Received) -> None:
-        if call.timer is not None:
-            call.timer.cancel()
+        self._open.pop(call.number, None)
         key = (call.origin.publisher, call.delivery.message.correlation_id or "")
         if self._calls.get(key) is call:
             del self._calls[key]
@@ -282,14 +286,6 @@ class CallServer:
     def _was_taken_back(self, delivery: Delivery) -> bool:
         key = (delivery.publisher or "", delivery.message.correlation_id or "")
         return len(self._taken_back) > 0 and self._taken_back.has(key, now=time.monotonic())
-
-
-def _refusal(service: str, error: CodedError | MalformedMessageError) -> CallReply:
-    coded = error if isinstance(error, CodedError) else InvalidRequestError(str(error))
-    # What a flood is refused for is told once by `_overloaded`, not with each of its calls.
-    tell = log.debug if isinstance(coded, OverloadedError | RateLimitedError) else log.info
-    tell("call.refused", service=service, code=coded.code, reason=coded.message)
-    return CallReply.of_error(coded)
 
 
 def _too_late(call: Received) -> CallTimeoutError:

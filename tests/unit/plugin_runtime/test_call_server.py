@@ -47,6 +47,9 @@ class Refusing:
     def match(self, *_: Any) -> Any:
         raise PermissionDeniedError("no such endpoint, or not for you")
 
+    def publish_soon(self, message: Message, **options: Any) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.publish(message, **options))
+
     async def publish(self, message: Message, **_options: Any) -> None:
         self.replies.append(CallReply.from_json(decode(message.body)))
 
