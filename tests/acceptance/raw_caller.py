@@ -1,10 +1,12 @@
 """A caller by hand: calls and cancels under ids that the test knows, and every reply as it comes."""
 
+from collections.abc import Callable
+
 from contracts.calls import CallReply
 from contracts.codec import CALLER_HEADER, TENANT_HEADER
 from contracts.topology import Binding, Queue
 from plugin_runtime.context import new_id
-from plugin_runtime.transport.base import HeaderValue, Message, Transport
+from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 from tests.acceptance.world import ACME, World, call_bytes, reply_of
 from tests.conformance.collector import Collector
 from tests.waiting import eventually
@@ -20,6 +22,7 @@ class RawCaller:
         self._world = world
         self._transport = transport
         self._replies = Collector()
+        self._on_reply: Callable[[Delivery], None] = self._replies
 
     @classmethod
     async def open(cls, world: World) -> "RawCaller":
@@ -28,8 +31,15 @@ class RawCaller:
         queue, topology = f"replies.{CALLER}.{INSTANCE}", world.topology
         await made._transport.declare_queue(Queue(name=queue))
         await made._transport.bind(Binding(queue, topology.replies, topology.reply_key(CALLER, INSTANCE)))
-        await made._transport.consume(queue, made._replies, prefetch=1000, role="replies", no_ack=True)
+        await made._transport.consume(queue, made._hear, prefetch=1000, role="replies", no_ack=True)
         return made
+
+    def _hear(self, delivery: Delivery) -> None:
+        self._on_reply(delivery)
+
+    def on_reply(self, callback: Callable[[Delivery], None]) -> None:
+        """Hand replies to this, rather than keep them."""
+        self._on_reply = callback
 
     async def call(
         self, id_: str, method: str = "GET", path: str = "/contacts", *, tenant: str = ACME, **headers: HeaderValue
