@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from contracts import topology
 from contracts.calls import METHODS
-from contracts.errors import OutcomeUnknownError, ServiceNotFoundError
+from contracts.errors import OutcomeUnknownError, RateLimitedError, ServiceNotFoundError
 from contracts.grants import GRANT_SECONDS
 from plugin_runtime import Call, Plugin, Runner
 from plugin_runtime.calls import server
@@ -200,3 +200,25 @@ async def test_post_that_a_full_queue_did_not_take_is_made_again_and_run_once(
     assert answers == [str(number) for number in range(9)]
     assert set(ran.values()) == {1}
     assert "OVERLOADED" in {one.get("reason") for one in logs if one["event"] == "call.repeated"}
+
+
+async def test_call_beyond_the_rate_waits_for_its_turn_unless_it_is_told_not_to(world: World) -> None:
+    """120 calls a minute are 120 at once, then one each half second."""
+    endpoint = {"method": "POST", "path": "/contacts", "metadata": {"rateLimit": 120}}
+    service = {"name": SERVICE, "version": "1.0.0", "endpoints": [endpoint]}
+    manifest = {"id": "plugin-crm", "name": "CRM", "version": "1.0.0", "api": {"services": [service]}}
+    crm = Plugin.from_manifest(manifest)
+
+    @crm.service(SERVICE).post("/contacts")
+    async def create(_call: Call) -> str:
+        return "created"
+
+    await world.connect(crm)
+    contacts = (await world.tenant()).service(SERVICE)
+    calls = (contacts.post("/contacts", retries=0) for _ in range(150))
+    found: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [error for error in found if error != "created"]
+
+    assert {type(error) for error in refused} == {RateLimitedError}
+    assert all(0 < error.details["retryAfter"] <= 1 for error in refused)
+    assert await contacts.post("/contacts") == "created"
