@@ -30,6 +30,9 @@ SHARED: Mapping[str, tuple[Any, Any]] = {
 }
 """The parameters of every command that asks the broker: name -> annotation and default."""
 
+IN_TENANT: Mapping[str, tuple[Any, Any]] = {"tenant": (InTenant, None), **SHARED}
+"""Those of every command that asks about one tenant."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
@@ -41,6 +44,7 @@ class Operator:
         caller: Calls the broker's services.
         transport: The connection, for what is heard rather than asked.
         topology: The names of the bus.
+        settings: Where RabbitMQ is, and how it is spoken to.
     """
 
     out: Out
@@ -48,6 +52,7 @@ class Operator:
     caller: Caller
     transport: Transport
     topology: Topology
+    settings: RuntimeSettings
 
     @property
     def platform(self) -> PlatformClient:
@@ -74,7 +79,12 @@ def asking(command: Command[P]) -> Callable[..., None]:
 
 def asking_in_tenant(command: Command[P]) -> Callable[..., None]:
     """The same with the option ``--tenant``."""
-    return _made(command, {"tenant": (InTenant, None), **SHARED})
+    return _made(command, IN_TENANT)
+
+
+def calling_in_tenant(command: Command[P]) -> Callable[..., None]:
+    """The same for a command whose own ``--timeout`` is about a plugin's answer; the broker gets its usual time."""
+    return _made(command, {name: shared for name, shared in IN_TENANT.items() if name != "timeout"})
 
 
 def _made(command: Command[P], shared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
@@ -111,11 +121,12 @@ async def _run(
     connect: Connect,
     *,
     for_tenant: bool,
-    timeout: float,
+    timeout: float = DEFAULT_SECONDS,
     **chosen: str | None,
 ) -> None:
     settings = RuntimeSettings.read(**chosen)
-    out.is_about(plugin=given.get("plugin"), tenant=settings.tenant if for_tenant else given.get("tenant"))
+    tenant = settings.tenant if for_tenant else given.get("tenant")
+    out.is_about(plugin=given.get("plugin"), tenant=tenant, service=given.get("service"))
     async with connected(settings, timeout=timeout, connect=connect) as transport:
         operator = Operator(
             out=out,
@@ -123,5 +134,6 @@ async def _run(
             caller=caller_over(transport, settings, timeout=timeout),
             transport=transport,
             topology=Topology(settings.prefix),
+            settings=settings,
         )
         await command(operator, **given)

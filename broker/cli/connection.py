@@ -30,8 +30,8 @@ from plugin_runtime.calls.direct import DirectCalls
 from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Context, Deadline, new_instance
 from plugin_runtime.transport.address import Address
-from plugin_runtime.transport.amqp import AmqpTransport
 from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.factory import make_transport
 
 Headers = dict[str, Any]
 Connect = Callable[[RuntimeSettings, str], Transport]
@@ -40,8 +40,13 @@ Connect = Callable[[RuntimeSettings, str], Transport]
 
 def over_rabbitmq(settings: RuntimeSettings, instance: str) -> Transport:
     """The transport to RabbitMQ; it tells at once that RabbitMQ is away, since somebody waits for the answer."""
-    return AmqpTransport(
-        settings.url, identity=OPERATOR_PLUGIN, instance=instance, insecure=settings.insecure, patient=False
+    return make_transport(
+        settings.transport,
+        settings.url,
+        identity=OPERATOR_PLUGIN,
+        instance=instance,
+        insecure=settings.insecure,
+        patient=False,
     )
 
 

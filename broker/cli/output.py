@@ -10,10 +10,18 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import CodedError, InvalidManifestError, PlexicaError, StartError
+from contracts.errors import (
+    CodedError,
+    InvalidManifestError,
+    PermissionDeniedError,
+    PlexicaError,
+    ServiceNotFoundError,
+    StartError,
+)
 from contracts.text import printable
 from contracts.wire import WireModel
 
@@ -33,6 +41,7 @@ NEXT = {
     "TENANT_NOT_FOUND": "see 'plexica tenant list'",
     "PLUGIN_NOT_FOUND": "see 'plexica plugin list', or make it known: plexica plugin register plugin.json",
     "SERVICE_NOT_FOUND": "see 'plexica services list --tenant {tenant}'",
+    "ENDPOINT_NOT_FOUND": "see 'plexica services discover {service} --tenant {tenant}'",
     "VERSION_MISMATCH": "name another range, or register that version",
     "UNRESOLVABLE": "see 'plexica deps resolve {plugin} --tenant {tenant}', or override with --force",
     "STILL_REQUIRED": "see 'plexica deps dependents {plugin}', or override with --force",
@@ -40,6 +49,7 @@ NEXT = {
     "SERVICE_UNAVAILABLE": "start one with 'plexica broker', or name another address with --url",
     "CALL_TIMEOUT": "look before you repeat it; wait longer with --timeout",
     "NOT_CONNECTED": "start RabbitMQ, or name another address with --url",
+    "OUTCOME_UNKNOWN": "look before you repeat it",
     "OVERLOADED": "try again",
     "INVALID_MANIFEST": "see 'plexica plugin check FILE'",
     "NAME_TAKEN": "see 'plexica plugin list'",
@@ -49,7 +59,7 @@ NEXT = {
 STILL_INSTALLED = "see 'plexica installations --tenant {tenant}', or override with --force"
 """The same where a tenant, not a plugin, is still required."""
 
-ABOUT = {"plugin": "PLUGIN", "tenant": "TENANT"}
+ABOUT = {"plugin": "PLUGIN", "tenant": "TENANT", "service": "SERVICE"}
 """What stands for it where the command was about none."""
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
@@ -97,6 +107,16 @@ class Out:
         sys.stdout.write(json.dumps(plain(value), indent=indent, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
+    def json_text(self, value: object) -> None:
+        """Print a JSON value for people: coloured on a terminal; also where it is piped it commands no terminal."""
+        text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+        safe = "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
+        if self.console.is_terminal:
+            self.console.print(JSONHighlighter()(Text(safe)))
+        else:
+            sys.stdout.write(f"{safe}\n")
+            sys.stdout.flush()
+
     def error(self, error: PlexicaError) -> None:
         """Print an error on standard error: one line with its code, its message and what to do next, or JSON."""
         code, hint = code_of(error), next_step(error, self._about)
@@ -104,7 +124,7 @@ class Out:
             sys.stderr.write(json.dumps(error_json(error, self._about), ensure_ascii=False) + "\n")
             return
         line = harmless(Text.assemble((f"{code}: ", "bold red"), one_line(error)))
-        self._errors.print(line.append(f" ({hint})", "dim") if hint else line)
+        self._errors.print(line.append(harmless(Text(f" ({hint})", "dim"))) if hint else line)
 
     def note(self, text: Text | str) -> None:
         """Print a line for people that is no part of the answer, on standard error."""
@@ -184,9 +204,23 @@ def one_line(error: PlexicaError) -> str:
 def next_step(error: PlexicaError, about: Mapping[str, str] = ABOUT) -> str | None:
     """What to do about an error, if we know."""
     code = code_of(error)
+    if isinstance(error, CodedError) and (told := _told_step(error)):
+        return told
     is_of_tenant = code == "STILL_REQUIRED" and about["plugin"] == ABOUT["plugin"]
     hint = STILL_INSTALLED if is_of_tenant else NEXT.get(code)
     return hint and hint.format_map(about)
+
+
+def _told_step(error: CodedError) -> str | None:
+    """What an error itself says of what to do next."""
+    hint, seconds, versions = (error.details.get(name) for name in ("hint", "retryAfter", "versions"))
+    if isinstance(error, PermissionDeniedError) and isinstance(hint, str):
+        return hint
+    if isinstance(seconds, int | float):
+        return f"try again in {seconds:g} s"
+    if isinstance(error, ServiceNotFoundError) and isinstance(versions, list) and versions:
+        return f"{', '.join(map(str, versions))} is installed, but no instance of it serves calls: start the plugin"
+    return None
 
 
 def error_json(error: PlexicaError, about: Mapping[str, str] = ABOUT) -> dict[str, Any]:

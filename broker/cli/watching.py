@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +11,9 @@ from rich.text import Text
 
 from broker.cli.command import Operator
 from broker.cli.output import STYLES, counted
+from broker.cli.own_queue import own_queue
 from contracts.codec import decode
-from contracts.errors import CodedError, MalformedMessageError, MissingQueueError, ServiceUnavailableError
+from contracts.errors import CodedError, MalformedMessageError
 from contracts.names import OPERATOR_PLUGIN
 from contracts.registry import (
     ANNOUNCEMENTS,
@@ -23,16 +23,12 @@ from contracts.registry import (
     ServiceAnnouncement,
     TenantAnnouncement,
 )
-from contracts.topology import Binding
 from contracts.wire import WireModel
 from plugin_runtime.context import new_instance
 from plugin_runtime.identity import judge_announcement
 from plugin_runtime.transport.base import Delivery
 
 PREFETCH = 100
-EXPIRES_SECONDS = 60.0
-"""A queue that a killed command left behind is gone after so long."""
-
 CHANGE_STYLES = {
     "registered": "green",
     "installed": "green",
@@ -75,26 +71,14 @@ async def watch_registry(operator: Operator, pattern: str, *, count: int | None,
 @asynccontextmanager
 async def _announcements(operator: Operator, pattern: str) -> AsyncIterator["asyncio.Queue[Delivery]"]:
     transport, topology = operator.transport, operator.topology
-    # Not an exclusive queue in AMQP's sense: it is declared on one of the transport's connections and consumed on the
-    # other. Its consumer is exclusive, its name nobody else's, and it goes with the command.
-    own = topology.instance_queue(OPERATOR_PLUGIN, new_instance())
-    queue = replace(own, expires_seconds=EXPIRES_SECONDS)
     deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
-    await transport.declare_queue(queue)
-    try:
-        try:
-            await transport.bind(Binding(queue.name, topology.registry, pattern))
-        except MissingQueueError as error:
-            raise ServiceUnavailableError(
-                f"there is no exchange {topology.registry}: no broker was ever here"
-            ) from error
+    own = topology.instance_queue(OPERATOR_PLUGIN, new_instance())
+    async with own_queue(transport, own, exchange=topology.registry, routing_key=pattern) as queue:
         consumer = await transport.consume(
-            queue.name, deliveries.put_nowait, prefetch=PREFETCH, role="watch", exclusive=True
+            queue, deliveries.put_nowait, prefetch=PREFETCH, role="watch", exclusive=True
         )
         yield deliveries
         await consumer.cancel()
-    finally:
-        await transport.delete_queue(queue.name)
 
 
 def _tell(operator: Operator, delivery: Delivery) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from contracts.names import OPERATOR_PLUGIN
-from tests.acceptance.plugins import make_crm, manifest, need
-from tests.acceptance.world import ACME, World, world_on
+from plugin_runtime import Call
+from tests.acceptance.plugins import make_crm, make_plugin, manifest, need
+from tests.acceptance.world import ACME, LEASE_SECONDS, World, world_on
 from tests.factories import Json
 from tests.ports import free_port
 from tests.rabbitmq import RabbitMQNode
@@ -217,3 +218,49 @@ async def test_a_vhost_that_is_not_there_is_told(vhost_url: str) -> None:
 def own_queues(node: RabbitMQNode, vhost: str) -> list[str]:
     """The queues of commands that run now."""
     return [str(found["name"]) for found in node.queues(vhost) if f"instance.{OPERATOR_PLUGIN}" in str(found["name"])]
+
+
+# Calls
+
+
+async def test_an_operator_calls_an_endpoint_and_leaves_no_queue_behind(
+    world: World, plexica: Plexica, vhost: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    await plexica("tenant", "create", ACME)
+    await world.connect(make_crm({"name": "Ada"}), tenants=[])
+    absent = await plexica("call", "crm.contacts", "GET", "/contacts")
+    await plexica("install", "plugin-crm")
+    called = await plexica("call", "crm.contacts", "GET", "/contacts")
+    for_machines = await plexica("call", "crm.contacts", "GET", "/contacts", "--json")
+
+    assert absent.status == 1
+    assert absent.err.startswith("SERVICE_NOT_FOUND: Service crm.contacts not found or unavailable")
+    assert (called.status, called.json) == (0, {"name": "Ada"})
+    assert called.err.startswith("200 OK  crm.contacts 1.0.0  instance ")
+    assert (for_machines.json["status"], for_machines.json["data"]) == (200, {"name": "Ada"})
+    assert queues_of_the_command(rabbitmq_node, vhost) == []
+
+
+async def test_a_callee_that_dies_is_told_long_before_the_calls_deadline(vhost_url: str) -> None:
+    running = asyncio.Event()
+    crm = make_plugin("crm", "POST /contacts")
+
+    @crm.service("crm.contacts").post("/contacts")
+    async def never(_call: Call) -> None:
+        running.set()
+        await asyncio.Event().wait()
+
+    async with world_on(vhost_url, lease_seconds=LEASE_SECONDS, heartbeat_seconds=0.1) as world:
+        runner = await world.connect(crm)
+        calling = asyncio.create_task(run(vhost_url, "call", "crm.contacts", "POST", "/contacts", "-t", ACME))
+        await running.wait()
+        await world.crash(runner)
+        left = await calling
+
+    assert left.status == 1
+    assert left.err.startswith("OUTCOME_UNKNOWN: ")
+
+
+def queues_of_the_command(node: RabbitMQNode, vhost: str) -> list[str]:
+    """Every queue that commands made for themselves."""
+    return [str(found["name"]) for found in node.queues(vhost) if OPERATOR_PLUGIN in str(found["name"])]
