@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from broker.cli import dependencies, graph, installations, plugins, services, tenants
+from broker.cli.bench import bench
 from broker.cli.call import call
 from broker.cli.confirming import confirm
 from broker.cli.options import Prefix, Url, Yes
@@ -42,6 +43,7 @@ app.add_typer(services.app, name="services")
 graph.add_to(dependencies.app)
 app.add_typer(dependencies.app, name="deps")
 app.command(epilog="Example: plexica call crm.contacts GET /contacts --query limit=10 -t acme-corp")(call)
+app.command(epilog="Example: plexica bench, or: plexica bench crm.contacts GET /contacts -t acme-corp")(bench)
 app.command(name="ping", epilog="Example: plexica ping plugin.json", rich_help_panel=SERVING)(ping)
 
 Store = Annotated[Path | None, typer.Option(help="The SQLite file; PLEXICA_STORE otherwise.")]

@@ -62,7 +62,11 @@ class Operator:
     @property
     def dependencies(self) -> DependencyClient:
         """Dependencies and installations of the tenant."""
-        return DependencyClient(self.caller, self.tenant, context=NO_CONTEXT, discovery=OnlyBroker())
+        return self.in_tenant(self.tenant)
+
+    def in_tenant(self, tenant: str) -> DependencyClient:
+        """Dependencies and installations of a tenant."""
+        return DependencyClient(self.caller, tenant, context=NO_CONTEXT, discovery=OnlyBroker())
 
 
 Command = Callable[Concatenate[Operator, P], Awaitable[None]]

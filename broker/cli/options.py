@@ -70,6 +70,9 @@ VersionOption = Annotated[
 ServiceArgument = Annotated[
     str, typer.Argument(metavar="SERVICE", help="E.g. crm.contacts.", callback=_named(check_service_name))
 ]
+SomeService = Annotated[
+    str | None, typer.Argument(metavar="SERVICE", help="E.g. crm.contacts.", callback=_named(check_service_name))
+]
 PatternArgument = Annotated[
     str, typer.Argument(metavar="PATTERN", help="Routing keys to hear.", callback=_named(check_pattern))
 ]

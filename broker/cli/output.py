@@ -82,7 +82,7 @@ class Out:
         self._about = ABOUT
         # Made for each command, since tests and shells replace the streams.
         self.console = Console(highlight=False, soft_wrap=True)
-        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def is_about(self, **names: str | None) -> None:
         """The plugin and the tenant of the command: what is told to do next then names them."""
@@ -124,11 +124,11 @@ class Out:
             sys.stderr.write(json.dumps(error_json(error, self._about), ensure_ascii=False) + "\n")
             return
         line = harmless(Text.assemble((f"{code}: ", "bold red"), one_line(error)))
-        self._errors.print(line.append(harmless(Text(f" ({hint})", "dim"))) if hint else line)
+        self.errors.print(line.append(harmless(Text(f" ({hint})", "dim"))) if hint else line)
 
     def note(self, text: Text | str) -> None:
         """Print a line for people that is no part of the answer, on standard error."""
-        self._errors.print(harmless(text))
+        self.errors.print(harmless(text))
 
     def _listing(self, listing: Listing) -> None:
         if not listing.rows:

@@ -49,13 +49,11 @@ class Reach:
         caller: Finds the version and calls it; a call that surely was not run may go again.
         client: One call to one version, as it is.
         discovery: Which version that is.
-        reply_key: Where replies come; what is published there under no known correlation id is dropped.
     """
 
     caller: Caller
     client: CallClient
     discovery: "AskedOnce"
-    reply_key: str
 
 
 class AskedOnce:
@@ -118,7 +116,7 @@ async def reaching(operator: Operator, service: str) -> AsyncIterator[Reach]:
             queue, lambda delivery: _take(delivery, client, topology), prefetch=PREFETCH, role="replies"
         )
         try:
-            yield Reach(caller=Caller(client, discovery), client=client, discovery=discovery, reply_key=reply_key)
+            yield Reach(caller=Caller(client, discovery), client=client, discovery=discovery)
         finally:
             await consumer.cancel()
             await client.close()

@@ -264,3 +264,51 @@ async def test_a_callee_that_dies_is_told_long_before_the_calls_deadline(vhost_u
 def queues_of_the_command(node: RabbitMQNode, vhost: str) -> list[str]:
     """Every queue that commands made for themselves."""
     return [str(found["name"]) for found in node.queues(vhost) if OPERATOR_PLUGIN in str(found["name"])]
+
+
+# Measuring
+
+
+async def known(plexica: Plexica) -> tuple[list[str], list[str]]:
+    """The tenants and the plugins that the broker knows."""
+    tenants, plugins = await plexica("tenant", "list", "--json"), await plexica("plugin", "list", "--json")
+    return tenants.json["tenants"], [item["id"] for item in plugins.json["plugins"]]
+
+
+async def test_a_bench_measures_its_own_echo_and_takes_it_away(
+    world: World, plexica: Plexica, vhost: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    done = await plexica("bench", "--seconds", "0.1", "--in-flight", "8", "--json")
+
+    assert done.status == 0, done.err
+    assert [item["inFlight"] for item in done.json["stages"]] == [1, 8]
+    assert all(item["count"] > 0 and item["failures"] == {} for item in done.json["stages"])
+    assert await known(plexica) == ([], [])
+    assert [
+        found for found in rabbitmq_node.queues(vhost) if str(found["name"]).startswith(("calls.bench", "dead."))
+    ] == []
+    assert queues_of_the_command(rabbitmq_node, vhost) == []
+    await world.settled()
+
+
+async def test_ctrl_c_takes_the_echo_away_too(
+    world: World, plexica: Plexica, vhost_url: str, vhost: str, rabbitmq_node: RabbitMQNode
+) -> None:
+    measuring = await start(vhost_url, "bench", "--seconds", "60")
+    await eventually(lambda: queues_of_the_command(rabbitmq_node, vhost))
+    measuring.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(measuring.communicate(), SECONDS)
+
+    assert measuring.returncode == 130
+    assert b"Traceback" not in err
+    assert await known(plexica) == ([], [])
+    assert queues_of_the_command(rabbitmq_node, vhost) == []
+    await world.settled()
+
+
+async def test_a_bench_without_a_broker_leaves_nothing_to_say_but_that(vhost_url: str) -> None:
+    ran = await run(vhost_url, "bench")
+
+    assert ran.status == 1
+    assert len(ran.err.splitlines()) == 2
+    assert ran.err.splitlines()[1].startswith("SERVICE_UNAVAILABLE: no broker answers on amqp://")
