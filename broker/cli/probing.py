@@ -18,7 +18,6 @@ from contracts.names import OPERATOR_PLUGIN
 from plugin_runtime.calls.caller import NO_CONTEXT, data_of
 from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Deadline, new_id, new_instance
-from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, Message
 
 CALL_SECONDS = 10.0
@@ -148,20 +147,19 @@ async def _messaging(operator: Operator) -> AsyncIterator[Once]:
     transport, topology = operator.transport, operator.topology
     instance = new_instance()
     key, queue = topology.reply_key(OPERATOR_PLUGIN, instance), topology.reply_queue(OPERATOR_PLUGIN, instance)
-    publishing, settling = TaskSet("bench.publish"), TaskSet("bench.settle")
     arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_delivery(delivery: Delivery) -> None:
-        settling.start(delivery.acknowledge())
+        delivery.acknowledge_soon()
         if not arrived.done():
             arrived.set_result(None)
 
     async def once() -> str | None:
         nonlocal arrived
         arrived = asyncio.get_running_loop().create_future()
-        message = Message(body=b"{}", type="reply", message_id=new_id(), timestamp=int(time.time()))
+        message = Message(body=b"{}", type="reply", message_id=new_id(), timestamp=int(time.time()), persistent=False)
         # As with a call, what is waited for is the message, not its confirm.
-        publishing.start(transport.publish(message, exchange=topology.replies, routing_key=key, timeout=CALL_SECONDS))
+        transport.publish_soon(message, exchange=topology.replies, routing_key=key, timeout=CALL_SECONDS)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await arrived
@@ -173,5 +171,3 @@ async def _messaging(operator: Operator) -> AsyncIterator[Once]:
         consumer = await transport.consume(own, on_delivery, prefetch=1, role="bench", may_linger=True)
         yield once
         await consumer.cancel()
-        await publishing.drain(CALL_SECONDS)
-        await settling.drain(CALL_SECONDS)
