@@ -2,6 +2,8 @@
 
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from plugin_runtime import Plugin
+
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ plexica (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+VARYING = ((re.compile(r"\binstance [0-9a-z]+"), "instance ..."), (re.compile(r"\b[\d.]+ ms$", re.MULTILINE), "... ms"))
+"""What differs each time that a command runs, and what stands for it."""
 NAMED = re.compile(r"# (\w+\.py)\n")
 LONGEST_RUN_SECONDS = 60
 
@@ -48,7 +54,23 @@ def programs(page: Path) -> Iterator[Block]:
 def commands(page: Path) -> list[tuple[list[str], str]]:
     """What a page types at a shell, word by word, and what it shows for an answer."""
     sessions = [block.text for block in blocks(page) if block.language == "console"]
-    return [(words.split(), shown) for session in sessions for words, shown in COMMAND.findall(session)]
+    return [(shlex.split(words), shown) for session in sessions for words, shown in COMMAND.findall(session)]
+
+
+def timeless(shown: str) -> str:
+    """What a command shows, without what differs each time."""
+    for pattern, word in VARYING:
+        shown = pattern.sub(word, shown)
+    return shown
+
+
+def plugin_of(page: Path, place: Path) -> Plugin | None:
+    """The plugin that a page's ``crm.py`` makes, anew, for commands that call it; None if the page has no such."""
+    if not any(program.file == "crm.py" for program in programs(page)):
+        return None
+    made = runpy.run_path(str(place / "crm.py"))["crm"]
+    assert isinstance(made, Plugin)
+    return made
 
 
 def write_programs(page: Path, place: Path) -> None:
