@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 VENV := .venv
+BENCH := .venv-bench
 # Each has a RabbitMQ node of its own; the tests wait more than they work.
 WORKERS ?= 3
 PYTHON := $(VENV)/bin/python
@@ -8,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Trust whom this machine trusts: behind a company's proxy that is more than uv's own list.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test test-containers wheel test-wheel check lint types format clean
+.PHONY: help demo test test-containers wheel test-wheel bench check lint types format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -36,6 +37,15 @@ wheel: $(VENV)/.installed ## Build wheel and sdist into dist/
 test-wheel: wheel ## Install the wheel elsewhere and run the acceptance tests against it
 	.ci/test-wheel
 
+# Of its own: nameko brings a pytest plugin that patches sockets, which no test should meet.
+$(BENCH)/.installed: pyproject.toml uv.lock $(VENV)/.installed
+	@UV_PROJECT_ENVIRONMENT=$(BENCH) $(VENV)/bin/uv sync --frozen --quiet --python $(PYTHON) --group bench
+	@touch $@
+
+bench: $(BENCH)/.installed ## Measure the bus beside its peers, 4 minutes; ROUNDS=5 ONLY=ours,c,aio-pika JSON=file SVG=file
+	@$(BENCH)/bin/python -m benchmarks.compare $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \
+	    $(if $(JSON),--json '$(JSON)') $(if $(SVG),--svg '$(SVG)') $(ARGS)
+
 check: lint types ## Lint and types
 
 lint: $(VENV)/.installed ## ruff
@@ -50,4 +60,4 @@ format: $(VENV)/.installed ## Format the code
 	$(VENV)/bin/ruff check --fix .
 
 clean: ## Remove what was installed and cached
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(BENCH) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

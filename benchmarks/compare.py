@@ -1,0 +1,148 @@
+"""The bus beside its peers, in one run, in interleaved rounds: ``python -m benchmarks.compare``, or ``make bench``.
+
+Every peer runs as two processes on this machine, used as its own documentation says; all those on RabbitMQ share one
+private node, each with a fresh vhost. Machines are noisy: only ratios of one run count.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.compile import compile_c
+from benchmarks.figures import Figures, Result, Run
+from benchmarks.machine import describe, library_version, versions
+from benchmarks.measuring import Plan, Stage, measure
+from benchmarks.peers.catalogue import PEERS, Peer, chosen
+from benchmarks.picture import picture
+from benchmarks.processes import BenchmarkError, check_platform
+from benchmarks.report import LEGEND, aims_table, markdown, peers_table, where
+from tests.rabbitmq import RabbitMQNode, start_node
+
+ROUNDS = 3
+WIDTH = 200
+"""Columns of the tables where the output is no terminal."""
+
+
+def take(peers: Sequence[Peer], rounds: int, plan: Plan, console: Console) -> Run:
+    """Measure peers in interleaved rounds on a node of their own."""
+    problems = {peer.key: problem for peer in peers if (problem := peer.missing())}
+    peers = [peer for peer in peers if not (peer.optional and peer.key in problems)]
+    found: dict[str, list[Figures]] = {peer.key: [] for peer in peers}
+    with private_node(console) as node, tempfile.TemporaryDirectory() as folder:
+        machine = describe(node)
+        stage = Stage(node, _compiled(peers, problems, Path(folder)), plan)
+        with _progress(console, rounds * len(peers)) as step:
+            for number in range(rounds):
+                # Nobody is always measured after the same neighbour.
+                first = number % len(peers)
+                for peer in [*peers[first:], *peers[:first]]:
+                    if peer.key not in problems:
+                        try:
+                            found[peer.key].append(measure(peer, stage, step.telling(f"{peer.title}:")))
+                        except BenchmarkError as error:
+                            problems[peer.key] = f"failed: {error}"
+                    step.advance()
+    results = tuple(
+        Result(
+            key=peer.key,
+            title=peer.title,
+            usage=peer.usage,
+            versions=versions(peer.distributions) or (library_version("librabbitmq") if peer.key == "c" else {}),
+            rounds=tuple(found[peer.key]),
+            problem=problems.get(peer.key),
+        )
+        for peer in peers
+    )
+    settings = {"rounds": rounds, "seconds": {"singly": plan.singly, "many": plan.many, "warm_up": plan.warm_up}}
+    return Run(taken_at=datetime.now(UTC).isoformat(), machine=machine, settings=settings, results=results)
+
+
+def _compiled(peers: Sequence[Peer], problems: dict[str, str], folder: Path) -> Path | None:
+    for peer in peers:
+        if peer.module == "librabbitmq" and peer.key not in problems:
+            try:
+                return compile_c(folder)
+            except BenchmarkError as error:
+                problems[peer.key] = f"not built: {error}; apt-get install gcc libc6-dev librabbitmq-dev"
+    return None
+
+
+@contextmanager
+def private_node(console: Console) -> Iterator[RabbitMQNode]:
+    """A RabbitMQ node that nobody else uses."""
+    with console.status("starting RabbitMQ"):
+        node = start_node()
+    try:
+        yield node
+    finally:
+        node.discard()
+
+
+class _Steps:
+    """The progress bar of a run."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def telling(self, who: str) -> Callable[[str], None]:
+        return lambda what: self._progress.update(self._task, description=f"{who} {what}")
+
+    def advance(self) -> None:
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[_Steps]:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Steps(progress, total)
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each peer is measured ({ROUNDS})")
+    parser.add_argument("--only", default="", help=f"keys between commas, of {', '.join(peer.key for peer in PEERS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where every figure is written")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="where the picture is drawn")
+    parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="a file of --json, shown instead of a new run")
+    given = parser.parse_args(words)
+    try:
+        given.peers = chosen(given.only)
+    except ValueError as error:
+        parser.error(str(error))
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    width = None if sys.stdout.isatty() else WIDTH
+    console = Console(width=width)
+    if given.read:
+        run = Run.parse(json.loads(given.read.read_text()))
+    else:
+        check_platform()
+        run = take(given.peers, given.rounds, Plan(), Console(stderr=True))
+    if given.json:
+        given.json.write_text(json.dumps(run.to_json(), indent=2) + "\n")
+    if given.svg:
+        given.svg.write_text(picture(run))
+    if given.markdown:
+        print(markdown(run))
+    else:
+        console.print(peers_table(run), LEGEND, where(run), aims_table(run), sep="\n")
+    if any(result.key == "ours" and result.problem for result in run.results):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

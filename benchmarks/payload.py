@@ -1,0 +1,31 @@
+"""What every call carries: 221 bytes of JSON, as a CRM would send, encoded the same way by every peer in Python."""
+
+import importlib
+import json
+import os
+from typing import Any
+
+CONTACT: dict[str, Any] = {
+    "id": "cnt_000000042",
+    "name": "Jane Smith",
+    "company": "Acme Corporation",
+    "email": "jane.smith@acme-corp.example",
+    "tags": ["customer", "newsletter"],
+    "owner": {"id": 17, "team": "sales-emea"},
+    "score": 87.5,
+    "notes": "call back in May",
+}
+"""Its values are of all kinds; tests/unit/benchmarks counts the bytes."""
+
+ORJSON = "BENCH_ORJSON"
+"""The variable by which a peer is measured with orjson."""
+
+if os.environ.get(ORJSON):
+    _orjson = importlib.import_module("orjson")
+    dumps, loads = _orjson.dumps, _orjson.loads
+else:
+    loads = json.loads
+
+    def dumps(value: Any) -> bytes:
+        """Compact JSON, as `json` writes it."""
+        return json.dumps(value, separators=(",", ":")).encode()
