@@ -1,13 +1,12 @@
 """The aims, one row each, and whether a run reached them. Pure.
 
-An aim is a ratio of two peers' figures, so that a slow or a busy machine does not change it. Events and shared data add
-their rows to `AIMS` with the figures that their own measuring puts under a peer's key.
+An aim is a ratio of two peers' figures in one run, so that a slow or a busy machine does not change it. A new subject
+adds its rows to `AIMS`, and the names of its figures to `benchmarks.figures`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from operator import ge, le
 
 from benchmarks.figures import Figures
 from benchmarks.peers.catalogue import LIMIT, OURS, TUTORIAL
@@ -23,11 +22,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Aim:
-    """Ours, divided by another's.
+    """One figure of ours, divided by another's.
 
     Attributes:
         subject: What is spoken of; rows of one subject stand together.
-        figure: The attribute of `Figures`.
+        figure: The name of the figure.
         other: The key of the peer.
         bound: What the ratio must be.
         is_least: Whether it must be at least the bound, rather than at most.
@@ -45,7 +44,8 @@ class Aim:
 
     def text(self, titles: Mapping[str, str]) -> str:
         """The aim in words, e.g. ``>= 6 x aio-pika, its RPC tutorial``."""
-        return f"{'>=' if self.is_least else '<='} {self.bound:g} x {titles.get(self.other, self.other)}"
+        words = f"{'>=' if self.is_least else '<='} {self.bound:g} x {titles.get(self.other, self.other)}"
+        return f"{words} (stretch)" if self.is_stretch else words
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ AIMS: tuple[Aim, ...] = (
 
 def ratio(figures: Mapping[str, Figures], figure: str, one: str, other: str) -> float | None:
     """One peer's figure, divided by another's; None where either is missing."""
-    if one not in figures or other not in figures:
-        return None
-    dividend, divisor = getattr(figures[one], figure), getattr(figures[other], figure)
+    dividend, divisor = figures.get(one, {}).get(figure), figures.get(other, {}).get(figure)
     return dividend / divisor if dividend is not None and divisor else None
 
 
@@ -91,8 +89,8 @@ def judge(aim: Aim, figures: Mapping[str, Figures]) -> Judged:
     found = ratio(figures, aim.figure, aim.ours, aim.other)
     if found is None:
         return Judged(aim, None, Verdict.UNKNOWN)
-    holds: Callable[[float, float], bool] = ge if aim.is_least else le
-    return Judged(aim, found, Verdict.REACHED if holds(found, aim.bound) else Verdict.MISSED)
+    is_reached = found >= aim.bound if aim.is_least else found <= aim.bound
+    return Judged(aim, found, Verdict.REACHED if is_reached else Verdict.MISSED)
 
 
 def judged(figures: Mapping[str, Figures], aims: Sequence[Aim] = AIMS) -> list[Judged]:

@@ -23,7 +23,7 @@ from benchmarks.measuring import Plan, Stage, measure
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
 from benchmarks.picture import picture
 from benchmarks.processes import BenchmarkError, check_platform
-from benchmarks.report import LEGEND, aims_table, markdown, peers_table, where
+from benchmarks.report import LEGEND, aims_table, markdown, peers_table, problems, where
 from tests.rabbitmq import RabbitMQNode, start_node
 
 ROUNDS = 3
@@ -139,7 +139,7 @@ def main() -> None:
     if given.markdown:
         print(markdown(run))
     else:
-        console.print(peers_table(run), LEGEND, where(run), aims_table(run), sep="\n")
+        console.print(peers_table(run), LEGEND, *problems(run), where(run), aims_table(run), highlight=False, sep="\n")
     if any(result.key == "ours" and result.problem for result in run.results):
         sys.exit(1)
 

@@ -78,8 +78,7 @@ async def perform(phase: Phase, echo: Echo, data: Any = CONTACT) -> Done:
 async def _one(seconds: float, echo: Echo, data: Any) -> Done:
     clock, durations = time.perf_counter, []
     began = before = clock()
-    until = began + seconds
-    while before < until:
+    while not durations or before < began + seconds:
         await echo(data)
         now = clock()
         durations.append(now - before)
@@ -94,6 +93,8 @@ async def _many(phase: Phase, echo: Echo, data: Any) -> Done:
 
     async def keep_calling() -> None:
         nonlocal calls
+        await echo(data)
+        calls += 1
         while clock() < until:
             await echo(data)
             calls += 1

@@ -1,88 +1,99 @@
 """A run as tables, for a terminal and for a page in Markdown. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.aims import Judged, Verdict, judged, ratio
-from benchmarks.figures import Figures, Run
-from benchmarks.peers.catalogue import LIMIT, TUTORIAL
+from benchmarks.figures import Figures, Result, Run
+from benchmarks.peers.catalogue import LIMIT, PEERS, TUTORIAL
 
 NOTHING = "-"
 COLOURS = {Verdict.REACHED: "green", Verdict.MISSED: "red", Verdict.UNKNOWN: "yellow"}
+TITLES = {peer.key: peer.title for peer in PEERS}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of peers."""
+    """A figure, or its ratio to another peer's."""
 
     head: str
-    show: Callable[[Figures], str]
+    figure: str
+    other: str | None = None
 
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return NOTHING if value is None else f"{value:,.{digits}f}"
+    def show(self, key: str, figures: Mapping[str, Figures]) -> str:
+        """The cell of a peer."""
+        if self.other is None:
+            return number(figures[key].get(self.figure))
+        return number(ratio(figures, self.figure, key, self.other), 2)
 
 
 COLUMNS = (
-    Column("p50 µs", lambda one: _number(one.p50_us)),
-    Column("p99 µs", lambda one: _number(one.p99_us)),
-    Column("calls/s, 64", lambda one: _number(one.rate_64)),
-    Column("calls/s, 256", lambda one: _number(one.rate_256)),
-    Column("CPU ms", lambda one: _number(one.cpu_ms)),
-    Column("RabbitMQ ms", lambda one: _number(one.rabbitmq_cpu_ms)),
-    Column("MiB", lambda one: _number(one.memory_mib)),
-)
-RATIOS = (
-    ("p50 : C", "p50_us", LIMIT),
-    ("calls/s : C", "rate_64", LIMIT),
-    ("calls/s : tutorial", "rate_64", TUTORIAL),
-    ("CPU : tutorial", "cpu_ms", TUTORIAL),
+    Column("p50 µs", "p50_us"),
+    Column("p99 µs", "p99_us"),
+    Column("calls/s, 64", "rate_64"),
+    Column("calls/s, 256", "rate_256"),
+    Column("CPU ms", "cpu_ms"),
+    Column("RabbitMQ ms", "rabbitmq_cpu_ms"),
+    Column("MiB", "memory_mib"),
+    Column("p50 : C", "p50_us", LIMIT),
+    Column("calls/s : C", "rate_64", LIMIT),
+    Column("calls/s : tutorial", "rate_64", TUTORIAL),
+    Column("CPU : tutorial", "cpu_ms", TUTORIAL),
 )
 LEGEND = (
     "p50, p99: one call in flight; calls/s: 64 and 256 in flight; CPU: milliseconds of client and server per 1000 "
-    "calls with 64 in flight; RabbitMQ: of its process; MiB: resident memory of client and server."
+    "calls with 64 in flight; RabbitMQ: of its process; MiB: resident memory of client and server; then ratios."
 )
+AIM_HEADS = ("", "aim", "found", "")
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """A figure in a cell, a dash for one that is not there."""
+    return NOTHING if value is None else f"{value:,.{digits}f}"
 
 
 def peers_table(run: Run) -> Table:
     """One row a peer: the medians, then how they relate to C and to the tutorial."""
     figures = run.figures()
-    table = Table("", *(column.head for column in COLUMNS), *(head for head, _, _ in RATIOS), title="Calls")
+    table = Table("", *(column.head for column in COLUMNS), title="Calls")
     for column in table.columns[1:]:
         column.justify = "right"
     for result in run.results:
-        style = "bold" if result.key.startswith("ours") else ""
-        table.add_row(*_cells(result.key, result.title, figures, result.problem), style=style)
+        table.add_row(*_cells(result, figures), style="bold" if result.key.startswith("ours") else "")
     return table
 
 
-def _cells(key: str, title: str, figures: Mapping[str, Figures], problem: str | None) -> list[str]:
-    if key not in figures:
-        return [title, problem or NOTHING]
-    named = f"{title} ({problem})" if problem else title
-    shown = [column.show(figures[key]) for column in COLUMNS]
-    return [named, *shown, *(_number(ratio(figures, figure, key, other), 2) for _, figure, other in RATIOS)]
+def problems(run: Run) -> list[str]:
+    """What was not measured, and why."""
+    return [f"{result.title}: {result.problem}" for result in run.results if result.problem]
+
+
+def _cells(result: Result, figures: Mapping[str, Figures]) -> list[str]:
+    if result.key not in figures:
+        return [result.title, "failed" if (result.problem or "").startswith("failed") else "not installed"]
+    return [result.title, *(column.show(result.key, figures) for column in COLUMNS)]
 
 
 def aims_table(run: Run) -> Table:
     """One row an aim: what was asked, what was found, whether it is reached."""
-    table = Table("", "aim", "found", "", title="Aims")
+    table = Table(*AIM_HEADS, title="Aims")
     table.columns[2].justify = "right"
-    titles = {result.key: result.title for result in run.results}
-    rows = judged(run.figures())
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        aim = row.aim
-        table.add_row(
-            aim.subject,
-            aim.text(titles) + (" (stretch)" if aim.is_stretch else ""),
-            _number(row.found, 2),
-            Text(row.verdict.value, style=_colour(row)),
-            end_section=following is not None and following.aim.subject != aim.subject,
-        )
+    for row, cells in _aims(run):
+        if cells[0] and table.row_count:
+            table.add_section()
+        table.add_row(*cells[:-1], Text(cells[-1], style=_colour(row)))
     return table
+
+
+def _aims(run: Run) -> Iterator[tuple[Judged, list[str]]]:
+    before = None
+    for row in judged(run.figures()):
+        subject = row.aim.subject
+        yield row, ["" if subject == before else subject, row.aim.text(TITLES), number(row.found, 2), row.verdict.value]
+        before = subject
 
 
 def _colour(row: Judged) -> str:
@@ -92,35 +103,31 @@ def _colour(row: Judged) -> str:
 def markdown(run: Run) -> str:
     """Both tables and what they were taken on, for a page."""
     figures = run.figures()
-    heads = ["", *(column.head for column in COLUMNS), *(head for head, _, _ in RATIOS)]
-    peers = [_cells(one.key, one.title, figures, one.problem) for one in run.results]
-    titles = {result.key: result.title for result in run.results}
-    aims = [
-        [
-            row.aim.subject,
-            row.aim.text(titles) + (" (stretch)" if row.aim.is_stretch else ""),
-            _number(row.found, 2),
-            row.verdict.value,
-        ]
-        for row in judged(figures)
+    peers = [_cells(result, figures) for result in run.results]
+    aims = [cells for _, cells in _aims(run)]
+    parts = [
+        where(run),
+        grid(["", *(column.head for column in COLUMNS)], peers, numbers=range(1, len(COLUMNS) + 1)),
+        LEGEND,
+        *problems(run),
+        grid(AIM_HEADS, aims, numbers=[2]),
     ]
-    return "\n\n".join(
-        [where(run), _grid(heads, peers, numbers_from=1), LEGEND, _grid(["", "aim", "found", ""], aims, numbers_from=4)]
-    )
+    return "\n\n".join(parts)
 
 
 def where(run: Run) -> str:
     """The machine and the settings, in a sentence."""
-    machine, settings = run.machine, run.settings
+    machine = run.machine
     return (
         f"{machine['cores']} cores of {machine['processor']}, {machine['system']}, Python {machine['python']}, "
-        f"RabbitMQ {machine['rabbitmq']} on Erlang {machine['erlang']}; medians of {settings['rounds']} interleaved "
-        f"rounds, {run.taken_at[:10]}."
+        f"RabbitMQ {machine['rabbitmq']} on Erlang {machine['erlang']}; medians of {run.settings['rounds']} "
+        f"interleaved rounds, {run.taken_at[:10]}."
     )
 
 
-def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:
-    ruler = ["---" if place < numbers_from else "---:" for place in range(len(heads))]
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int]) -> str:
+    """A table in Markdown; the columns of numbers, counted from 0, are set right."""
+    ruler = ["---:" if place in numbers else "---" for place in range(len(heads))]
     filled = [[*row, *[""] * (len(heads) - len(row))] for row in rows]
-    escaped = [[cell.replace("|", r"\|") for cell in row] for row in filled]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [list(heads), ruler, *escaped])
+    lines = [list(heads), ruler, *([cell.replace("|", r"\|") for cell in row] for row in filled)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -77,13 +77,8 @@ class Peer:
 OURS, TUTORIAL, LIMIT = "ours", "aio-pika", "c"
 """The keys that aims speak of."""
 
-FASTSTREAM = {"distributions": ("faststream",), "modules": ("faststream",)}
-AIO_PIKA = {"distributions": ("aio-pika", "aiormq"), "modules": ("aio_pika",)}
-NATS = {
-    "distributions": ("nats-py",),
-    "modules": ("nats",),
-    "programs": {"nats-server": "apt-get install nats-server, or nats.io"},
-}
+AIO_PIKA = ("aio-pika", "aiormq")
+NATS_SERVER = {"nats-server": "apt-get install nats-server, or nats.io"}
 
 PEERS: tuple[Peer, ...] = (
     Peer(
@@ -117,8 +112,8 @@ PEERS: tuple[Peer, ...] = (
     ),
     Peer(
         key="ours-aio-pika",
-        title="Plexica Bus, PLEXICA_TRANSPORT=aio-pika",
-        usage="the same with the transport to fall back on",
+        title="Plexica Bus on aio-pika",
+        usage="the same with PLEXICA_TRANSPORT=aio-pika, to fall back on",
         module="ours",
         backdrop="bus",
         environment={"PLEXICA_TRANSPORT": "aio-pika"},
@@ -130,7 +125,7 @@ PEERS: tuple[Peer, ...] = (
         usage="exclusive reply queue, the server acknowledges and awaits its confirm before the next call",
         module="tutorial",
         backdrop="vhost",
-        **AIO_PIKA,
+        distributions=AIO_PIKA,
     ),
     Peer(
         key="json-rpc",
@@ -138,7 +133,7 @@ PEERS: tuple[Peer, ...] = (
         usage="JsonRPC.create(channel), register, call",
         module="json_rpc",
         backdrop="vhost",
-        **AIO_PIKA,
+        distributions=AIO_PIKA,
     ),
     Peer(
         key="faststream",
@@ -146,7 +141,8 @@ PEERS: tuple[Peer, ...] = (
         usage="publish with reply_to and correlation_id, a subscriber of the replies resolves futures",
         module="faststream_replies",
         backdrop="vhost",
-        **FASTSTREAM,
+        distributions=("faststream",),
+        modules=("faststream",),
     ),
     Peer(
         key="faststream-request",
@@ -154,7 +150,8 @@ PEERS: tuple[Peer, ...] = (
         usage="direct reply-to, as broker.request() does it",
         module="faststream_request",
         backdrop="vhost",
-        **FASTSTREAM,
+        distributions=("faststream",),
+        modules=("faststream",),
     ),
     Peer(
         key="nameko",
@@ -189,7 +186,9 @@ PEERS: tuple[Peer, ...] = (
         usage="subscribe and respond, request; nothing is confirmed or kept",
         module="nats_request",
         backdrop="nats",
-        **NATS,
+        distributions=("nats-py",),
+        modules=("nats",),
+        programs=NATS_SERVER,
     ),
     Peer(
         key="nats-speed",
@@ -199,9 +198,9 @@ PEERS: tuple[Peer, ...] = (
         backdrop="nats",
         environment=FAST,
         optional=True,
-        distributions=NATS["distributions"],
+        distributions=("nats-py", "uvloop", "orjson"),
         modules=("nats", "uvloop", "orjson"),
-        programs=NATS["programs"],
+        programs=NATS_SERVER,
     ),
 )
 

@@ -53,13 +53,18 @@ async def serving(address: str) -> AsyncIterator[None]:
         yield
 
 
+def echo_by(plugin: Plugin) -> Echo:
+    """The call that a connected plugin makes."""
+    contacts = plugin.tenant(TENANT).service(SERVICE)
+
+    async def echo(data: Any) -> Any:
+        return await contacts.post("/contacts", body=data)
+
+    return echo
+
+
 @asynccontextmanager
 async def calling(address: str) -> AsyncIterator[Echo]:
     configure_logs(level="error")
     async with caller.connected(as_user(address, CALLER), tenants=[TENANT]):
-        contacts = caller.tenant(TENANT).service(SERVICE)
-
-        async def echo(data: Any) -> Any:
-            return await contacts.post("/contacts", body=data)
-
-        yield echo
+        yield echo_by(caller)
