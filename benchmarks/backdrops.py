@@ -5,17 +5,19 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.peers.catalogue import Backdrop
+from benchmarks.peers.crowd import CROWD, plugin_id
+from benchmarks.peers.ours import CALLEE, CALLER
 from benchmarks.processes import Running
 from contracts.names import SYSTEM_PLUGIN
 from tests.ports import free_port, is_listening
 from tests.rabbitmq import RabbitMQNode
 from tests.waiting import eventually_blocking
 
-PLUGINS = ("plugin-echo", "plugin-asker")
+CROWD_SECONDS, BROKER_SECONDS = 180.0, 300.0
 ALL, NONE = ".*", "^$"
 OWN = r"^plexica\."
 """Plugins declare nothing, and publish to the bus's exchanges only."""
@@ -39,31 +41,39 @@ def backdrop(kind: Backdrop, node: RabbitMQNode | None, environment: Mapping[str
         assert node is not None, f"{kind} needs RabbitMQ"
         vhost = node.create_vhost()
         try:
-            if kind == "bus":
-                for plugin in PLUGINS:
-                    node.create_user(plugin, plugin, vhost, configure=NONE, write=OWN, read=ALL)
-                node.create_user(SYSTEM_PLUGIN, SYSTEM_PLUGIN, vhost, configure=ALL, write=ALL, read=ALL)
-                with broker(node.url(vhost, SYSTEM_PLUGIN), environment):
-                    yield node.url(vhost)
-            else:
+            with bus(node, vhost, environment) if kind == "bus" else nullcontext():
                 yield node.url(vhost)
         finally:
             node.delete_vhost(vhost)
 
 
 @contextmanager
-def broker(address: str, environment: Mapping[str, str]) -> Iterator[Running]:
-    """Our broker as a process, with a store of its own; installs whatever registers."""
+def bus(node: RabbitMQNode, vhost: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Our broker on a vhost, a user for each plugin, and the crowd that is to be there."""
+    others = [plugin_id(number) for number in range(int(environment.get(CROWD, "0")))]
+    for plugin in (CALLEE, CALLER, *others):
+        node.create_user(plugin, plugin, vhost, configure=NONE, write=OWN, read=ALL)
+    node.create_user(SYSTEM_PLUGIN, SYSTEM_PLUGIN, vhost, configure=ALL, write=ALL, read=ALL)
+    with broker(node.url(vhost, SYSTEM_PLUGIN), environment), ExitStack() as stack:
+        if others:
+            command = [sys.executable, "-m", "benchmarks.peers.process", "crowd", "serve", node.url(vhost)]
+            stack.enter_context(Running(command, environment)).wait_for("ready", CROWD_SECONDS)
+        yield
+
+
+@contextmanager
+def broker(address: str, environment: Mapping[str, str], store: Path | None = None) -> Iterator[Running]:
+    """Our broker as a process that serves, with a store of its own unless given; installs whatever registers."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {
             **environment,
             "PLEXICA_URL": address,
-            "PLEXICA_STORE": str(Path(folder) / "broker.db"),
+            "PLEXICA_STORE": str(store or Path(folder) / "broker.db"),
             "PLEXICA_AUTO_INSTALL": "yes",
             "PLEXICA_LOG_FORMAT": "json",
         }
         with Running([sys.executable, "-c", BROKER], variables) as running:
-            running.wait_for("broker.started")
+            running.wait_for("broker.started", BROKER_SECONDS)
             yield running
 
 

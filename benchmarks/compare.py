@@ -8,13 +8,12 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.compile import compile_c
 from benchmarks.figures import Figures, Result, Run
@@ -23,8 +22,8 @@ from benchmarks.measuring import Plan, Stage, measure
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
 from benchmarks.picture import picture
 from benchmarks.processes import BenchmarkError, check_platform
+from benchmarks.progress import private_node, progress
 from benchmarks.report import LEGEND, aims_table, markdown, peers_table, problems, where
-from tests.rabbitmq import RabbitMQNode, start_node
 
 ROUNDS = 3
 WIDTH = 200
@@ -39,7 +38,7 @@ def take(peers: Sequence[Peer], rounds: int, plan: Plan, console: Console) -> Ru
     with private_node(console) as node, tempfile.TemporaryDirectory() as folder:
         machine = describe(node)
         stage = Stage(node, _compiled(peers, problems, Path(folder)), plan)
-        with _progress(console, rounds * len(peers)) as step:
+        with progress(console, rounds * len(peers)) as step:
             for number in range(rounds):
                 # Nobody is always measured after the same neighbour.
                 first = number % len(peers)
@@ -61,7 +60,7 @@ def take(peers: Sequence[Peer], rounds: int, plan: Plan, console: Console) -> Ru
         )
         for peer in peers
     )
-    settings = {"rounds": rounds, "seconds": {"singly": plan.singly, "many": plan.many, "warm_up": plan.warm_up}}
+    settings = {"rounds": rounds, "seconds": asdict(plan)}
     return Run(taken_at=datetime.now(UTC).isoformat(), machine=machine, settings=settings, results=results)
 
 
@@ -73,38 +72,6 @@ def _compiled(peers: Sequence[Peer], problems: dict[str, str], folder: Path) -> 
             except BenchmarkError as error:
                 problems[peer.key] = f"not built: {error}; apt-get install gcc libc6-dev librabbitmq-dev"
     return None
-
-
-@contextmanager
-def private_node(console: Console) -> Iterator[RabbitMQNode]:
-    """A RabbitMQ node that nobody else uses."""
-    with console.status("starting RabbitMQ"):
-        node = start_node()
-    try:
-        yield node
-    finally:
-        node.discard()
-
-
-class _Steps:
-    """The progress bar of a run."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-
-    def telling(self, who: str) -> Callable[[str], None]:
-        return lambda what: self._progress.update(self._task, description=f"{who} {what}")
-
-    def advance(self) -> None:
-        self._progress.advance(self._task)
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[_Steps]:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Steps(progress, total)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from benchmarks.payload import CONTACT
-
 Echo = Callable[[Any], Awaitable[Any]]
 """Calls the server with a JSON value and returns the value that comes back."""
 
@@ -65,7 +63,7 @@ def singly(durations: Sequence[float], seconds: float) -> Done:
     return Done(len(ordered), seconds, percentile(ordered, 0.5), percentile(ordered, 0.99))
 
 
-async def perform(phase: Phase, echo: Echo, data: Any = CONTACT) -> Done:
+async def perform(phase: Phase, echo: Echo, data: Any) -> Done:
     """Call until the time is over; a call that comes back changed fails it.
 
     Raises:

@@ -23,12 +23,14 @@ class Plan:
     Attributes:
         warm_up: Before anything is measured, once with one and once with 64 calls in flight.
         singly: One call in flight.
-        many: 64, and then 256 in flight.
+        many: 64 in flight.
+        most: 256 in flight; none at all for 0.
     """
 
     warm_up: float = 0.4
     singly: float = 1.0
     many: float = 1.2
+    most: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,18 @@ def _loaded(
     some = client.perform(Phase(64, plan.many))
     spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     tell("256 in flight")
-    most = client.perform(Phase(256, plan.many))
+    most = client.perform(Phase(256, plan.most)) if plan.most else None
     memory = resident_bytes(server.pid) + resident_bytes(client.pid)
     return figures(one, some, most, spent, memory)
 
 
-def figures(one: Done, some: Done, most: Done, cpu: dict[str, float], memory: int) -> Figures:
+def figures(one: Done, some: Done, most: Done | None, cpu: dict[str, float], memory: int) -> Figures:
     """Put together what the phases with one, 64 and 256 calls in flight gave.
 
     Args:
         one: The first phase.
         some: The second.
-        most: The third.
+        most: The third, if there was one.
         cpu: Seconds that ``server``, ``client`` and perhaps ``rabbitmq`` spent in the second.
         memory: Bytes of both processes.
     """
@@ -109,9 +111,12 @@ def figures(one: Done, some: Done, most: Done, cpu: dict[str, float], memory: in
         "p50_us": 1e6 * one.p50,
         "p99_us": 1e6 * one.p99,
         "rate_64": some.calls / some.seconds,
-        "rate_256": most.calls / most.seconds,
         "cpu_ms": each["server"] + each["client"],
         "server_cpu_ms": each["server"],
         "memory_mib": memory / MEBIBYTE,
     }
-    return found | {"rabbitmq_cpu_ms": each["rabbitmq"]} if "rabbitmq" in each else found
+    if most is not None:
+        found["rate_256"] = most.calls / most.seconds
+    if "rabbitmq" in each:
+        found["rabbitmq_cpu_ms"] = each["rabbitmq"]
+    return found

@@ -17,6 +17,9 @@ CONTACT: dict[str, Any] = {
 }
 """Its values are of all kinds; tests/unit/benchmarks counts the bytes."""
 
+BODY = "BENCH_BODY"
+"""The variable by which calls carry a body of so many bytes instead."""
+
 ORJSON = "BENCH_ORJSON"
 """The variable by which a peer is measured with orjson."""
 
@@ -29,3 +32,22 @@ else:
     def dumps(value: Any) -> bytes:
         """Compact JSON, as `json` writes it."""
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def of_size(size: int) -> Any:
+    """A value that takes so many bytes as JSON; None, which is no body at all, for none.
+
+    Raises:
+        ValueError: No value of this kind is as small.
+    """
+    if not size:
+        return None
+    room = size - len(dumps({"text": ""}))
+    if room < 0:
+        raise ValueError(f"a body of {size} bytes is too small to be made: give 0, or {size - room} at least")
+    return {"text": "x" * room}
+
+
+def sent() -> Any:
+    """What this process sends with every call."""
+    return of_size(int(os.environ[BODY])) if BODY in os.environ else CONTACT

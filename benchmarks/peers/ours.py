@@ -4,40 +4,50 @@ Nothing is switched off: RabbitMQ checks who publishes, the broker grants, calls
 deadline, every message is mandatory, confirmed and acknowledged.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 from benchmarks.load import Echo
 from plugin_runtime import Call, Plugin, configure_logs
 
-TENANT = "acme-corp"
+TENANTS = "BENCH_TENANTS"
+"""The variable by which calls are spread over so many tenants."""
+AT_ONCE = 32
+"""First calls in flight: each tenant's costs a grant."""
+
 CALLEE, CALLER = "plugin-echo", "plugin-asker"
 SERVICE = "echo.contacts"
 
-callee = Plugin.from_manifest(
-    {
-        "id": CALLEE,
-        "name": "Echo",
-        "version": "1.0.0",
-        "api": {
-            "services": [{"name": SERVICE, "version": "1.0.0", "endpoints": [{"method": "POST", "path": "/contacts"}]}]
-        },
-    }
-)
-caller = Plugin.from_manifest(
-    {
-        "id": CALLER,
-        "name": "Asker",
-        "version": "1.0.0",
-        "api": {"dependencies": [{"pluginId": CALLEE, "serviceName": SERVICE, "version": "^1.0.0"}]},
-    }
-)
+
+def offering(plugin: str, service: str) -> Plugin:
+    """A plugin that echoes what is posted."""
+    endpoints = [{"method": "POST", "path": "/contacts"}]
+    api = {"services": [{"name": service, "version": "1.0.0", "endpoints": endpoints}]}
+    made = Plugin.from_manifest({"id": plugin, "name": plugin, "version": "1.0.0", "api": api})
+
+    @made.service(service).post("/contacts")
+    async def echo_back(call: Call) -> Any:
+        return call.body
+
+    return made
 
 
-@callee.service(SERVICE).post("/contacts")
-async def echo_back(call: Call) -> Any:
-    return call.body
+def asking(plugin: str) -> Plugin:
+    """A plugin that may call the callee."""
+    need = {"pluginId": CALLEE, "serviceName": SERVICE, "version": "^1.0.0"}
+    return Plugin.from_manifest({"id": plugin, "name": plugin, "version": "1.0.0", "api": {"dependencies": [need]}})
+
+
+callee, caller = offering(CALLEE, SERVICE), asking(CALLER)
+
+
+def tenants() -> list[str]:
+    """Where both are installed."""
+    return [f"tenant-{number}" for number in range(int(os.environ.get(TENANTS, "1")))]
 
 
 def as_user(address: str, user: str) -> str:
@@ -46,25 +56,29 @@ def as_user(address: str, user: str) -> str:
     return f"{scheme}://{user}:{user}@{rest.partition('@')[2]}"
 
 
-@asynccontextmanager
-async def serving(address: str) -> AsyncIterator[None]:
-    configure_logs(level="error")
-    async with callee.connected(as_user(address, CALLEE), tenants=[TENANT]):
-        yield
-
-
-def echo_by(plugin: Plugin) -> Echo:
-    """The call that a connected plugin makes."""
-    contacts = plugin.tenant(TENANT).service(SERVICE)
+def echo_by(plugin: Plugin, names: Sequence[str]) -> Echo:
+    """The call that a connected plugin makes, for one tenant after the other."""
+    services = cycle([plugin.tenant(name).service(SERVICE) for name in names])
 
     async def echo(data: Any) -> Any:
-        return await contacts.post("/contacts", body=data)
+        return await next(services).post("/contacts", body=data)
 
     return echo
 
 
 @asynccontextmanager
+async def serving(address: str) -> AsyncIterator[None]:
+    configure_logs(level="error")
+    async with callee.connected(as_user(address, CALLEE), tenants=tenants()):
+        yield
+
+
+@asynccontextmanager
 async def calling(address: str) -> AsyncIterator[Echo]:
     configure_logs(level="error")
-    async with caller.connected(as_user(address, CALLER), tenants=[TENANT]):
-        yield echo_by(caller)
+    names = tenants()
+    async with caller.connected(as_user(address, CALLER), tenants=names):
+        echo = echo_by(caller, names)
+        for first in range(0, len(names), AT_ONCE):
+            await asyncio.gather(*(echo(None) for _ in names[first : first + AT_ONCE]))
+        yield echo

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from benchmarks.load import Phase, perform
+from benchmarks.payload import sent
 from benchmarks.peers.catalogue import UVLOOP
 
 
@@ -27,10 +28,11 @@ async def serve(peer: Any, address: str) -> None:
 
 
 async def call(peer: Any, address: str) -> None:
+    data = sent()
     async with peer.calling(address) as echo:
         print("ready", flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
-            print((await perform(Phase.parse(line), echo)).line(), flush=True)
+            print((await perform(Phase.parse(line), echo, data)).line(), flush=True)
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ async def test_so_many_calls_are_in_flight() -> None:
         now -= 1
         return data
 
-    done = await perform(Phase(16, 0.01), echo)
+    done = await perform(Phase(16, 0.01), echo, CONTACT)
 
     assert most == 16
     assert done.calls >= 16
@@ -52,7 +52,7 @@ async def test_one_in_flight_has_percentiles() -> None:
         await asyncio.sleep(0)
         return data
 
-    done = await perform(Phase(1, 0.01), echo)
+    done = await perform(Phase(1, 0.01), echo, CONTACT)
 
     assert done.calls >= 1
     assert done.p50 is not None
@@ -63,7 +63,7 @@ async def test_a_server_that_changes_what_it_got_fails_the_phase() -> None:
         return {**data, "id": "another"}
 
     with pytest.raises(AssertionError, match="did not send back what it got"):
-        await perform(Phase(1, 0.01), echo)
+        await perform(Phase(1, 0.01), echo, CONTACT)
 
 
 def test_the_payload_has_221_bytes() -> None:
