@@ -74,7 +74,8 @@ async def perform(phase: Phase, echo: Echo, data: Any) -> Done:
 
 
 async def _one(seconds: float, echo: Echo, data: Any) -> Done:
-    clock, durations = time.perf_counter, []
+    clock = time.perf_counter
+    durations: list[float] = []
     began = before = clock()
     while not durations or before < began + seconds:
         await echo(data)

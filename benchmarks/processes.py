@@ -87,6 +87,27 @@ class Running:
         self._process.stdin.flush()
         return Done.parse(self.wait_for("{", phase.seconds + PATIENCE_SECONDS))
 
+    def finish(self) -> None:
+        """End the client's input and wait until it has cleared up.
+
+        Raises:
+            BenchmarkError: It takes too long.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._wait()
+
+    def terminate(self) -> None:
+        """SIGTERM, and wait until it has cleared up; `BenchmarkError` if it takes too long."""
+        self._process.terminate()
+        self._wait()
+
+    def _wait(self) -> None:
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"does not end: {self._name}{self._last_words()}") from None
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for one that does not heed it."""
         if self._process.poll() is None:

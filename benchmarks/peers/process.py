@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.load import Phase, perform
 from benchmarks.payload import sent
 from benchmarks.peers.catalogue import UVLOOP
+from benchmarks.sampling import sampled
 
 
 async def serve(peer: Any, address: str) -> None:
@@ -39,12 +40,13 @@ def main() -> None:
     module, role, address = sys.argv[1:]
     peer = importlib.import_module(f"benchmarks.peers.{module}")
     work = serve(peer, address) if role == "serve" else call(peer, address)
-    if os.environ.get(UVLOOP):
-        import uvloop
+    with sampled(role):
+        if os.environ.get(UVLOOP):
+            import uvloop
 
-        uvloop.run(work)
-    else:
-        asyncio.run(work)
+            uvloop.run(work)
+        else:
+            asyncio.run(work)
 
 
 if __name__ == "__main__":
