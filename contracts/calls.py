@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
 from contracts.errors import CodedError, InvalidRequestError, error_from_wire
 from contracts.limits import LONGEST_MESSAGE
 from contracts.text import printable
@@ -52,15 +54,43 @@ class Query(Mapping[str, str]):
         return {key: list(items) for key, items in self._values.items()}
 
     @classmethod
-    def of(cls, values: "Mapping[str, QueryValue | list[QueryValue] | None] | Query | None") -> "Query":
-        """The query a caller means: numbers as text, true and false as such; None leaves a key out."""
+    def of(cls, values: Any) -> "Query":
+        """The query a caller means: numbers as text, true and false as such; None leaves a key out.
+
+        Args:
+            values: A `Query`, a mapping, or a model or dataclass, which stands for its fields under their names on the
+                wire; dates, UUIDs and enums are written as in JSON.
+
+        Raises:
+            InvalidRequestError: A value is neither text, number, true, false, nor a list of these; named as
+                ``query.{key}``.
+        """
         if isinstance(values, Query):
             return values
-        found: dict[str, list[str]] = {}
-        for key, value in (values or {}).items():
-            items = value if isinstance(value, list | tuple) else [] if value is None else [value]
-            found[key] = [_text(item) for item in items]
-        return cls(found)
+        given = {} if values is None else values if isinstance(values, Mapping) else _jsonable("query", values)
+        if not isinstance(given, Mapping):
+            raise InvalidRequestError(f"query must be an object, found {describe(given)}")
+        return cls({key: _texts(f"query.{key}", value) for key, value in given.items()})
+
+
+def _texts(place: str, value: Any) -> list[str]:
+    plain = value if type(value) in _PLAIN else _jsonable(place, value)
+    items = plain if isinstance(plain, list) else [] if plain is None else [plain]
+    for item in items:
+        if not isinstance(item, QueryValue):
+            expected = "text, a number, true, false or a list of these"
+            raise InvalidRequestError(f"{place} must be {expected}, found {describe(item)}")
+    return [_text(item) for item in items]
+
+
+_PLAIN = frozenset({str, int, float, bool})
+
+
+def _jsonable(place: str, value: Any) -> Any:
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError as error:
+        raise InvalidRequestError(f"{place} cannot be written as JSON: {error}") from error
 
 
 def _text(value: QueryValue) -> str:

@@ -68,8 +68,9 @@ class Endpoint(WireModel):
         description: What it does, for people.
         permissions: What a caller must have been granted, each ``plugin.{name}.{resource}.{action}``.
         metadata: Limits of this endpoint; they win over the service's.
-        request: JSON Schema of the body.
-        response: JSON Schema of the answer.
+        request: JSON Schema of the body; when missing, that of the handler's ``body`` is registered.
+        response: JSON Schema of the answer; when missing, that of the handler's return annotation is.
+        query: JSON Schema of the query as an object; when missing, that of the handler's ``query`` is.
     """
 
     method: Method
@@ -79,6 +80,7 @@ class Endpoint(WireModel):
     metadata: Metadata = Metadata()
     request: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
+    query: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _cache_reads_only(self) -> Self:

@@ -97,6 +97,11 @@ class ServiceRecord(WireModel):
     instances: int = 0
     last_seen_at: float | None = None
 
+    def without_schemas(self) -> "ServiceRecord":
+        """What callers must know, as it stands in lists, views and announcements: they are many, and held in memory."""
+        bare = {"request": None, "response": None, "query": None}
+        return self.model_copy(update={"endpoints": tuple(item.model_copy(update=bare) for item in self.endpoints)})
+
     def in_tenant(self, tenant: str) -> "ServiceRecord":
         """What it says of one tenant: DEGRADED at best where its plugin lacks a required dependency."""
         is_degraded = self.status == "HEALTHY" and tenant in self.degraded_in

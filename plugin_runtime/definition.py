@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 from contracts.errors import InvalidEndpointError, InvalidSubscriptionError, did_you_mean
-from contracts.manifest import PluginManifest
+from contracts.manifest import Endpoint, PluginManifest
 from contracts.names import check_pattern, check_subscription, subscription_name
 from contracts.registry import Subscription
 from plugin_runtime.calls.routing import Router
 from plugin_runtime.marks import ServiceDefinition, SubscriptionMark
+from plugin_runtime.typed.described import described
+from plugin_runtime.typed.schemas import Schema
 
 
 @dataclass(slots=True)
@@ -58,6 +60,30 @@ class Definition:
     def routers(self) -> dict[str, Router]:
         """A router for each service."""
         return {name: Router(name, service.endpoints) for name, service in self.services.items()}
+
+    def described(self) -> PluginManifest:
+        """The manifest as it is registered: with the JSON Schemas of the handlers where it says none itself.
+
+        Raises:
+            InvalidEndpointError: It is too large with them, and the message names the largest; or a type has none.
+        """
+        return described(self.manifest, self.schemas_of)
+
+    def schemas_of(self, service: str, endpoint: Endpoint) -> dict[str, Schema]:
+        """The JSON Schemas of an endpoint's handler by their keys in the manifest; none where it declares no types.
+
+        Raises:
+            InvalidEndpointError: A type has none.
+        """
+        marks = self.services[service].endpoints if service in self.services else ()
+        for mark in marks:
+            if (mark.method, mark.path) == (endpoint.method, endpoint.path) and mark.types is not None:
+                try:
+                    return mark.types.schemas()
+                except ValueError as error:
+                    place = f"{self.manifest.id}: {service} {mark.method} {mark.path}"
+                    raise InvalidEndpointError(f"{place}: {error}") from error
+        return {}
 
     def verify(self) -> None:
         """Every service and endpoint of the manifest has its handler; nothing has connected yet.

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from contracts.calls import Query
 from contracts.events import ChangeKind
@@ -95,11 +97,18 @@ class Change:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A handler's answer with a status or headers of its own; a plain return value means status 200."""
+Data = TypeVar("Data", default=Any)
 
-    data: Any = None
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[Data]):
+    """A handler's answer with a status or headers of its own; a plain return value means status 200.
+
+    A handler that returns ``Reply[Contact]`` has its data checked and written as a ``Contact``, unless the status is
+    400 or more; the data of a plain ``Reply`` goes out as it is.
+    """
+
+    data: Data = None  # type: ignore[assignment]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -6,19 +6,26 @@ from typing import Literal, TypeVar
 
 from contracts.errors import DuplicateEndpointError, InvalidEndpointError
 from contracts.manifest import Endpoint, Service
-from plugin_runtime.signatures import Handler, check_endpoint_handler
+from plugin_runtime.signatures import check_endpoint_handler, handler_types
+from plugin_runtime.typed.handlers import Handler, HandlerTypes
 
 Function = TypeVar("Function", bound=Handler)
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointMark:
-    """A handler, the method and path it answers, and the permissions that its caller must hold."""
+    """A handler, the method and path it answers, and the permissions that its caller must hold.
+
+    Attributes:
+        handler: Takes the call and the path's texts; where the author's function declares types, it stands inside.
+        types: What the author's function declares.
+    """
 
     method: str
     path: str
     handler: Handler
     permissions: tuple[str, ...] = ()
+    types: HandlerTypes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,13 @@ class ServiceDefinition:
             )
 
         def store(function: Function) -> Function:
-            check_endpoint_handler(function, plugin=self._plugin, service=self.name, method=method, path=path)
+            place = {"plugin": self._plugin, "service": self.name, "method": method, "path": path}
+            check_endpoint_handler(function, **place)
+            types = handler_types(function, **place)
             if any(mark.method == method and mark.path == path for mark in self.endpoints):
                 raise DuplicateEndpointError(f"{self._plugin}: {self.name} {method} {path} has two handlers")
-            self.endpoints.append(EndpointMark(method, path, function, declared.permissions))
+            mark = EndpointMark(method, path, types.around(function), declared.permissions, types)
+            self.endpoints.append(mark)
             return function
 
         return store

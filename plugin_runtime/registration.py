@@ -120,7 +120,7 @@ class RemoteRegistrar:
             protocol=PROTOCOL,
             runtime_version=runtime_version(),
             instance_id=instance,
-            manifest=definition.manifest,
+            manifest=definition.described(),
             subscriptions=definition.subscriptions(),
             tenants=tenants,
             strict=strict,

@@ -60,7 +60,7 @@ class RegistryClient:
         self._discovery = discovery
         self._watchers = watchers
 
-    async def discover(self, service: str, range_: str | None = None) -> ServiceRecord:
+    async def discover(self, service: str, range_: str | None = None, *, schemas: bool = False) -> ServiceRecord:
         """The highest healthy version in a range; no message is sent for a service that is known.
 
         Anybody may look: unlike a call this needs no declared dependency.
@@ -68,13 +68,20 @@ class RegistryClient:
         Args:
             service: E.g. ``crm.contacts``.
             range_: An npm range; when None the one that the plugin declares, any version when it declares none.
+            schemas: Ask the broker for the endpoints' JSON Schemas too (``request``, ``query``, ``response``); what is
+                known without a message holds none.
 
         Raises:
             ServiceNotFoundError: It is not installed in the tenant, or nobody serves it now.
             VersionMismatchError: Versions are installed, but none is in the range.
         """
         deadline = Deadline.after(DISCOVER_SECONDS).earlier(self._context.deadline)
-        return await self._discovery.record(self._tenant, service, range_, deadline)
+        found = await self._discovery.record(self._tenant, service, range_, deadline)
+        if not schemas:
+            return found
+        path, query = f"/services/{segment(service)}", {"range": found.version}
+        answer = await self._caller.ask(self._tenant, REGISTRY_SERVICE, "GET", path, query=query, context=self._context)
+        return ServiceRecord.parse(answer)
 
     async def list(self, *, plugin: str | None = None, status: str | None = None) -> list[ServiceRecord]:
         """Every service installed in the tenant, sorted by name, then version; asks the broker."""

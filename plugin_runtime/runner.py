@@ -32,6 +32,7 @@ from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.definition import Definition
 from plugin_runtime.discovery import ServiceDiscovery
 from plugin_runtime.events.consumer import EventConsumer
+from plugin_runtime.events.published_keys import PublishedKeys
 from plugin_runtime.events.publisher import EventPublisher
 from plugin_runtime.gate import Gate
 from plugin_runtime.grants import Grants
@@ -42,7 +43,7 @@ from plugin_runtime.platform_client import PlatformClient
 from plugin_runtime.registration import Registrar
 from plugin_runtime.registry_view import RegistryView
 from plugin_runtime.settings import RuntimeSettings
-from plugin_runtime.slips import PublishedKeys, tell_slips
+from plugin_runtime.slips import tell_slips
 from plugin_runtime.tenant import Means, TenantClient
 from plugin_runtime.transport.base import Transport
 

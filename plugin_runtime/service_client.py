@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from contracts.calls import CallRequest, CallResult, Query
 from contracts.errors import MalformedMessageError
+from contracts.wire import told
 from plugin_runtime.calls.caller import Caller, QueryInput, data_of
 from plugin_runtime.context import Context
+from plugin_runtime.typed.json_values import UnfitValueError, adapter_of, name_of, read_json
 
 Model = TypeVar("Model")
 
@@ -67,8 +69,9 @@ class ServiceClient:
         Args:
             method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
             path: Percent-encoded where needed, e.g. ``/contacts/42``.
-            query: Text, numbers, booleans, or lists of them; None leaves a key out.
-            body: Any JSON value, or what pydantic can turn into one.
+            query: Text, numbers, booleans, or lists of them; None leaves a key out. A pydantic model stands for its
+                fields under their names on the wire.
+            body: Any JSON value, or what pydantic can turn into one: a model, a dataclass, a list of them.
             headers: The caller's own headers; names arrive in lower case.
             timeout: Seconds to wait; 30 when None. A call made by a handler never waits longer than its own caller.
             retries: How often a call that its callee did not take is made again, 0 to 10; the plugin's setting when
@@ -92,20 +95,26 @@ class ServiceClient:
         )
 
     @overload
-    async def get(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    async def get(self, path: str, *, reply: type[Model] | TypeAdapter[Model], **options: Any) -> Model: ...
     @overload
     async def get(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
     async def get(self, path: str, *, reply: Any = None, **options: Any) -> Any:
         """GET and return the data, as ``reply`` when a type is given; options as for `request`.
 
+        Args:
+            path: As for `request`.
+            reply: A model, ``list[Model]``, or any other type that pydantic knows; a ``TypeAdapter`` where a type
+                checker takes no plain type, as for unions.
+            options: As for `request`.
+
         Raises:
             RemoteError: The handler answered with a status of 400 or more.
-            MalformedMessageError: The data does not fit ``reply``.
+            MalformedMessageError: The data does not fit ``reply``; the message names every place.
         """
         return await self._data("GET", path, reply, options)
 
     @overload
-    async def post(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    async def post(self, path: str, *, reply: type[Model] | TypeAdapter[Model], **options: Any) -> Model: ...
     @overload
     async def post(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
     async def post(self, path: str, *, reply: Any = None, **options: Any) -> Any:
@@ -113,7 +122,7 @@ class ServiceClient:
         return await self._data("POST", path, reply, options)
 
     @overload
-    async def put(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    async def put(self, path: str, *, reply: type[Model] | TypeAdapter[Model], **options: Any) -> Model: ...
     @overload
     async def put(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
     async def put(self, path: str, *, reply: Any = None, **options: Any) -> Any:
@@ -121,7 +130,7 @@ class ServiceClient:
         return await self._data("PUT", path, reply, options)
 
     @overload
-    async def patch(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    async def patch(self, path: str, *, reply: type[Model] | TypeAdapter[Model], **options: Any) -> Model: ...
     @overload
     async def patch(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
     async def patch(self, path: str, *, reply: Any = None, **options: Any) -> Any:
@@ -129,7 +138,7 @@ class ServiceClient:
         return await self._data("PATCH", path, reply, options)
 
     @overload
-    async def delete(self, path: str, *, reply: type[Model], **options: Any) -> Model: ...
+    async def delete(self, path: str, *, reply: type[Model] | TypeAdapter[Model], **options: Any) -> Model: ...
     @overload
     async def delete(self, path: str, *, reply: None = None, **options: Any) -> Any: ...
     async def delete(self, path: str, *, reply: Any = None, **options: Any) -> Any:
@@ -142,6 +151,7 @@ class ServiceClient:
         if reply is None:
             return data
         try:
-            return TypeAdapter(reply).validate_python(data)
-        except ValidationError as error:
-            raise MalformedMessageError(f"{what} answered data that is no {reply}: {error}") from error
+            return read_json(adapter_of(reply), data, reply, "reply")
+        except UnfitValueError as error:
+            text = f"{what} answered data that is no {name_of(reply)}: {told(error.problems)}"
+            raise MalformedMessageError(text) from error

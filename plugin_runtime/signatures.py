@@ -2,12 +2,10 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from contracts.errors import InvalidEndpointError, InvalidSubscriptionError
-
-Handler = Callable[..., Awaitable[Any]]
+from plugin_runtime.typed.annotations import BODY, RESERVED
+from plugin_runtime.typed.handlers import Handler, HandlerTypes
 
 _PARAM = re.compile(r":([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -22,7 +20,7 @@ def path_params(path: str) -> list[str]:
 
 
 def check_endpoint_handler(handler: Handler, *, plugin: str, service: str, method: str, path: str) -> None:
-    """A handler is ``async``, takes the call first, and then exactly the path's parameters by name.
+    """A handler is ``async``, takes the call first, then the path's parameters by name, and ``body``, ``query`` or not.
 
     Raises:
         InvalidEndpointError: Names plugin, service, endpoint, what was found and what is expected.
@@ -32,10 +30,25 @@ def check_endpoint_handler(handler: Handler, *, plugin: str, service: str, metho
         raise InvalidEndpointError(f"{place} must be an 'async def', found {_kind(handler)}")
     expected = path_params(path)
     found = _parameters(handler)
-    if found is None or not found or sorted(found[1:]) != sorted(expected):
+    if found is None or not found or sorted(_from_path(found[1:], expected)) != sorted(expected):
         wanted = ", ".join(["call", *expected])
         shown = inspect.signature(handler)
-        raise InvalidEndpointError(f"{place} must take ({wanted}), found {shown}")
+        raise InvalidEndpointError(f"{place} must take ({wanted}), found {shown}; 'query' and 'body' may stand beside")
+    if method == "GET" and BODY in inspect.signature(handler).parameters and BODY not in expected:
+        raise InvalidEndpointError(f"{place} takes '{BODY}', but a GET has none: take 'query', or answer POST")
+
+
+def handler_types(handler: Handler, *, plugin: str, service: str, method: str, path: str) -> HandlerTypes:
+    """The types of a handler that was checked, ready to be used.
+
+    Raises:
+        InvalidEndpointError: Pydantic can do nothing with one; the message names it.
+    """
+    try:
+        return HandlerTypes.of(handler, path_params(path))
+    except ValueError as error:
+        place = f"{plugin}: {service} {method} {path}: handler '{_name(handler)}'"
+        raise InvalidEndpointError(f"{place}: {error}") from error
 
 
 def check_listener(handler: Handler, *, plugin: str, pattern: str) -> None:
@@ -50,6 +63,11 @@ def check_listener(handler: Handler, *, plugin: str, pattern: str) -> None:
     found = _parameters(handler)
     if found is None or len(found) != 1:
         raise InvalidSubscriptionError(f"{place} must take (event), found {inspect.signature(handler)}")
+
+
+def _from_path(names: list[str], expected: list[str]) -> list[str]:
+    """The parameters that only a path can fill."""
+    return [name for name in names if name in expected or name not in RESERVED]
 
 
 def _parameters(handler: Handler) -> list[str] | None:

@@ -1,53 +1,25 @@
-"""Warnings of what an author probably did not mean, as a plugin starts and as it publishes: logged, never refused."""
-
-from collections.abc import Sequence
+"""Warnings of what an author probably did not mean, as a plugin starts: logged, never refused."""
 
 import structlog
 
-from contracts.manifest import EventDeclaration
 from contracts.manifest_slips import probable_slips, undeclared
 from plugin_runtime.definition import Definition
+from plugin_runtime.typed.described import differing
 
 log = structlog.get_logger()
 
-MOST_KEYS = 1000
-"""How many keys are looked at, so that keys made of data fill no memory."""
+DIFFERS = "the manifest's schema is registered, the handler checks another: leave the manifest's out, or make it equal"
 
 
 def tell_slips(definition: Definition) -> None:
-    """Log what is odd in a manifest, and each subscription to events that the manifest does not declare."""
+    """Log what is odd in a manifest: keys, schemas that its handlers do not keep, undeclared subscriptions."""
     manifest = definition.manifest
+    for endpoint, key in differing(manifest, definition.schemas_of):
+        log.warning("endpoint.schema_differs", plugin=manifest.id, endpoint=endpoint, key=key, reason=DIFFERS)
     for path, text in probable_slips(manifest):
         log.warning("manifest.probable_slip", plugin=manifest.id, key=path, reason=text)
-    declared = _patterns(manifest.api.events.subscribes)
+    declared = tuple(item.pattern for item in manifest.api.events.subscribes)
     for mark in definition.marks:
         reason = undeclared(mark.pattern, declared, "api.events.subscribes") if mark.source == "events" else None
         if reason is not None:
             log.warning("subscription.undeclared", plugin=manifest.id, subscription=mark.name, reason=reason)
-
-
-class PublishedKeys:
-    """Looks at the keys of events that a plugin publishes, at each of the first thousand once.
-
-    Args:
-        plugin: Who publishes.
-        declared: Its manifest's ``api.events.publishes``; without any there is nothing to look for.
-    """
-
-    def __init__(self, plugin: str, declared: Sequence[EventDeclaration]) -> None:
-        self._plugin = plugin
-        self._declared = _patterns(declared)
-        self._seen: set[str] = set()
-
-    def look_at(self, key: str) -> None:
-        """Log a key that no declared pattern admits."""
-        if key in self._seen or len(self._seen) >= MOST_KEYS:
-            return
-        self._seen.add(key)
-        reason = undeclared(key, self._declared, "api.events.publishes")
-        if reason is not None:
-            log.warning("event.undeclared", plugin=self._plugin, key=key, reason=reason)
-
-
-def _patterns(declared: Sequence[EventDeclaration]) -> tuple[str, ...]:
-    return tuple(item.pattern for item in declared)

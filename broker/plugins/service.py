@@ -6,6 +6,7 @@ from broker.dependencies import store as dependencies
 from broker.dependencies.installations import Installations
 from broker.dependencies.lifecycle import choose_version
 from broker.plugins import store
+from broker.plugins.schemas import completed
 from broker.provisioning.changes import Changes
 from broker.registry.announcements import Announcements
 from broker.storage.database import Database, Source
@@ -83,7 +84,7 @@ class Manifests:
 
 async def _refuse_foreign_change(source: Source, manifest: PluginManifest, caller: str) -> None:
     known = await store.manifest_of(source, manifest.id, manifest.version)
-    if known is None or known == manifest or caller == manifest.id:
+    if known is None or caller == manifest.id or completed(manifest, known) == known:
         return
     raise PermissionDeniedError(
         f"Plugin {caller} may not replace the manifest of {manifest.id}@{manifest.version}, only {manifest.id} may",

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from broker.plugins.differences import differences
+from broker.plugins.schemas import completed, differ_in_schemas_only
 from broker.storage.database import Source, Transaction
 from contracts.dependencies import KnownPlugin
 from contracts.errors import (
@@ -66,7 +67,8 @@ _log = structlog.get_logger()
 async def publish(transaction: Transaction, manifest: PluginManifest, *, by: str | None = None) -> bool:
     """Make a plugin version known; one that is known with other content is replaced, and that is logged.
 
-    Dependencies that were declared anew stay as long as the manifest itself stays the same.
+    Dependencies that were declared anew stay as long as the manifest itself stays the same. Schemas that are known stay
+    unless an instance registers that is the only one.
 
     Args:
         transaction: What it is written in.
@@ -82,14 +84,18 @@ async def publish(transaction: Transaction, manifest: PluginManifest, *, by: str
     """
     refuse_reserved(manifest.id)
     key = {"id": manifest.id, "version": manifest.version}
-    text = _canonical(manifest)
-    before = await transaction.row(MANIFEST, key)
-    if before is not None and before["manifest"] == text:
-        return False
-    await refuse_other_content(transaction, manifest, by=by)
+    before = await manifest_of(transaction, manifest.id, manifest.version)
     if before is not None:
-        _log.warning("plugin.manifest_replaced", plugin=manifest.id, version=manifest.version)
-    await transaction.execute(PUBLISH, {**key, "name": manifest.name, "manifest": text})
+        await refuse_other_content(transaction, manifest, by=by)
+        # An instance that runs alone says which types its handlers have now; a file, or one of several, says no less.
+        if by is None or await transaction.row(RUNNING, {**key, "by": by}) is not None:
+            manifest = completed(manifest, before)
+        if manifest == before:
+            return False
+        if not differ_in_schemas_only(manifest, before):
+            _log.warning("plugin.manifest_replaced", plugin=manifest.id, version=manifest.version)
+    row = {**key, "name": manifest.name, "manifest": _canonical(manifest)}
+    await transaction.execute(PUBLISH, row)
     await _write_parts(transaction, manifest)
     return True
 
@@ -97,20 +103,20 @@ async def publish(transaction: Transaction, manifest: PluginManifest, *, by: str
 async def refuse_other_content(source: Source, manifest: PluginManifest, *, by: str | None = None) -> None:
     """Refuse to replace the manifest of a version while an instance within its lease runs with the known content.
 
-    Replaced beneath it, that instance would serve what nobody finds any more.
+    Replaced beneath it, that instance would serve what nobody finds any more. Schemas that only one of the two says
+    make no other content.
 
     Raises:
         InvalidRequestError: Another instance than ``by`` does; details: ``instanceId`` and ``differences``.
     """
-    key = {"id": manifest.id, "version": manifest.version}
-    known = await source.row(MANIFEST, key)
-    if known is None or known["manifest"] == _canonical(manifest):
+    known = await manifest_of(source, manifest.id, manifest.version)
+    if known is None or differ_in_schemas_only(manifest, known):
         return
-    running = await source.row(RUNNING, {**key, "by": by})
+    running = await source.row(RUNNING, {"id": manifest.id, "version": manifest.version, "by": by})
     if running is None:
         return
     where = f"{manifest.id}@{manifest.version}"
-    found = differences(json.loads(known["manifest"]), manifest.to_json())
+    found = differences(known.to_json(), manifest.to_json())
     raise InvalidRequestError(
         f'{where} is registered with other content by instance {running["id"]}: raise "version", or stop that instance '
         f"first; this one differs in {', '.join(found)}",

@@ -43,9 +43,12 @@ class Announcements:
         record: ServiceRecord,
         instance_id: str | None = None,
     ) -> None:
-        """Announce a service as it is now."""
+        """Announce a service as it is now, without schemas."""
         body = ServiceAnnouncement(
-            change=change, revision=await store.next_revision(transaction), service=record, instance_id=instance_id
+            change=change,
+            revision=await store.next_revision(transaction),
+            service=record.without_schemas(),
+            instance_id=instance_id,
         )
         await self._add(transaction, service_announcement(change, record.service_name), f"service.{change}", body)
 

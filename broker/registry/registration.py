@@ -138,7 +138,7 @@ class Registration:
             records = await self._catalogue.installed(
                 source, tenant, name=dependency.service_name, plugin=dependency.plugin_id
             )
-            found.update((record.id, record) for record in records)
+            found.update((record.id, record.without_schemas()) for record in records)
         return TenantView(tenant=tenant, services=tuple(found.values()), revision=revision)
 
     async def _auto_install(self, transaction: Transaction, request: RegisterRequest, *, is_new: bool) -> set[str]:

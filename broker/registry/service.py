@@ -235,7 +235,7 @@ class Registry:
         page: int = 1,
         limit: int,
     ) -> ServiceList:
-        """A page of the services registered in a tenant; ``count`` is that of all pages.
+        """A page of the services registered in a tenant, without schemas; ``count`` is that of all pages.
 
         Raises:
             TenantNotFoundError: There is no such tenant.
@@ -243,19 +243,21 @@ class Registry:
         await self._tenants.require(self._database, tenant)
         found = await self._catalogue.registered(self._database, tenant, plugin=plugin_id, status=status)
         start = (page - 1) * limit
-        return ServiceList(services=tuple(found[start : start + limit]), count=len(found))
+        page_of = tuple(record.without_schemas() for record in found[start : start + limit])
+        return ServiceList(services=page_of, count=len(found))
 
     async def discover(self, tenant: str, name: str, range_: str = "*") -> ServiceRecord:
-        """The best version of a service; errors as in `Catalogue.discover`, and `TenantNotFoundError`."""
+        """The best version of a service, with schemas; errors as in `Catalogue.discover`, and `TenantNotFoundError`."""
         await self._tenants.require(self._database, tenant)
         return await self._catalogue.discover(self._database, tenant, name, range_)
 
     async def versions(self, tenant: str, name: str) -> TenantView:
-        """Every installed version of a service with its status; none is no error."""
+        """Every installed version of a service with its status, without schemas; none is no error."""
         async with self._database.transaction() as transaction:
             await self._tenants.require(transaction, tenant)
             found = await self._catalogue.installed(transaction, tenant, name=name)
-            return TenantView(tenant=tenant, services=tuple(found), revision=await store.revision(transaction))
+            services = tuple(record.without_schemas() for record in found)
+            return TenantView(tenant=tenant, services=services, revision=await store.revision(transaction))
 
     # Memory
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from pydantic import BaseModel
 
 from contracts.calls import DEFAULT_TIMEOUT_SECONDS, FIRST_ERROR_STATUS, CallRequest, CallResult, Query, QueryValue
 from contracts.errors import (
@@ -28,7 +29,7 @@ from plugin_runtime.context import Context, Deadline
 
 log = structlog.get_logger()
 
-QueryInput = Mapping[str, "QueryValue | list[QueryValue] | None"] | Query | None
+QueryInput = Mapping[str, "QueryValue | list[QueryValue] | None"] | Query | BaseModel | None
 
 NO_CONTEXT = Context()
 

@@ -10,6 +10,7 @@ from plugin_runtime.calls.admission import Received
 from plugin_runtime.calls.answers import internal_error, reply_of
 from plugin_runtime.incoming import Call, Refusal, Reply, Tenants
 from plugin_runtime.tasks import was_asked_to_stop
+from plugin_runtime.typed.handlers import UnfitCall
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: 
             of a call that it made is its own fault, not an answer to its caller.
 
     Raises:
+        InvalidRequestError: Body, query or path is not as the handler declares them; nothing of it was run.
         CallTimeoutError: It was not done by its deadline.
         CodedError: The broker's handler raised it.
         asyncio.CancelledError: The task that runs it is being cancelled.
@@ -55,6 +57,8 @@ async def handle(received: Received, tenants: Tenants, *, handlers_speak_codes: 
     mark = received.match.mark
     try:
         return reply_of(await mark.handler(call, **received.match.params))
+    except UnfitCall as unfit:
+        raise unfit.reason from None
     except Refusal as refusal:
         return reply_of(Reply(refusal.data, status=refusal.status))
     except (Exception, asyncio.CancelledError) as error:

@@ -10,7 +10,7 @@ from contracts.topology import Topology
 from contracts.tracing import trace_headers
 from plugin_runtime.calls.client import Tokens
 from plugin_runtime.context import Context, Deadline, new_id
-from plugin_runtime.slips import PublishedKeys
+from plugin_runtime.events.published_keys import PublishedKeys
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Transport
 
 

@@ -11,11 +11,14 @@ from broker.registry import endpoints
 from broker.system import system_plugin
 from contracts.calls import REPEATABLE_METHODS, Query
 from contracts.errors import InvalidRequestError, NameTakenError, NotConnectedError, ServiceUnavailableError
-from contracts.registry import REGISTRY_SERVICE
+from contracts.registry import REGISTRY_SERVICE, HeartbeatAnswer
 from plugin_runtime import Plugin
 
 NOT_REPEATABLE = {"POST /deregister", "POST /uninstall"}
 """The second time they find nothing to take away, and say so."""
+
+
+HEARD = HeartbeatAnswer(known=True, lease_seconds=15.0, revision=7)
 
 
 class Registry:
@@ -25,12 +28,12 @@ class Registry:
         self.beats = 0
         self._error = error
 
-    async def heartbeat(self, caller: str, beat: object) -> str:
+    async def heartbeat(self, caller: str, beat: object) -> HeartbeatAnswer:
         del caller, beat
         self.beats += 1
         if self._error is not None:
             raise self._error
-        return "heard"
+        return HEARD
 
 
 def guarded(registry: Registry, check: Any = always) -> Plugin:
@@ -61,7 +64,7 @@ def test_whatever_may_happen_twice_is_a_method_that_rabbitmq_may_repeat() -> Non
 
 
 async def test_a_guarded_endpoint_answers_as_before() -> None:
-    assert await beat(guarded(Registry())) == "heard"
+    assert await beat(guarded(Registry())) == HEARD.to_json()
 
 
 async def test_what_an_endpoint_would_ignore_is_refused_before_anything_is_run() -> None:

@@ -1,9 +1,11 @@
 """A call's request, query and reply, to the wire and back."""
 
 import re
-from typing import Any
+from datetime import date
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from contracts.calls import METHODS, REPEATABLE_METHODS, CallReply, CallRequest, Query
 from contracts.errors import InvalidRequestError, StillRequiredError
@@ -55,6 +57,35 @@ def test_a_query_cannot_be_changed_through_what_it_gave_or_got() -> None:
 )
 def test_a_query_says_values_as_text(value: Any, expected: list[str]) -> None:
     assert Query.of({"key": value}).all("key") == expected
+
+
+class Filters(BaseModel):
+    """A query as a model."""
+
+    since: date
+    stage: Literal["lead"] | None = None
+    tag: set[str] = {"vip"}
+    is_open: Annotated[bool, Field(alias="open")] = False
+
+
+def test_a_query_of_a_model_has_its_fields_under_their_names_on_the_wire() -> None:
+    query = Query.of(Filters(since=date(2026, 1, 31), open=True))
+
+    assert query.to_json() == {"since": ["2026-01-31"], "tag": ["vip"], "open": ["true"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"a": {"b": 1}}, r"^query\.a must be text, a number, true, false or a list of these, found an object$"),
+        ({"a": ["x", None]}, r"^query\.a must be text, .*, found null$"),
+        ({"a": object()}, r"^query\.a cannot be written as JSON: "),
+        (["a"], r"^query must be an object, found an array$"),
+    ],
+)
+def test_a_query_that_cannot_be_text_is_refused(values: Any, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        Query.of(values)
 
 
 def test_a_query_of_nothing_is_empty_and_of_a_query_is_itself() -> None:

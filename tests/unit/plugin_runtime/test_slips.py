@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from plugin_runtime import Event, Plugin
-from plugin_runtime.slips import MOST_KEYS, PublishedKeys, tell_slips
+from plugin_runtime.events.published_keys import MOST_KEYS, PublishedKeys
+from plugin_runtime.slips import tell_slips
 from tests.factories import Json, make_manifest, manifest_json
 
 DECLARED = {"events": {"publishes": ["crm.events.contact.*"], "subscribes": ["billing.events.#"]}}
