@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from broker.cli import dependencies, graph, installations, plugins, services, tenants
+from broker.cli import client, dependencies, graph, installations, plugins, services, tenants
 from broker.cli.bench import bench
 from broker.cli.call import call
 from broker.cli.confirming import confirm
@@ -40,6 +40,7 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(plugins.app, name="plugin")
 installations.add_to(app)
 app.add_typer(services.app, name="services")
+app.add_typer(client.app, name="client")
 graph.add_to(dependencies.app)
 app.add_typer(dependencies.app, name="deps")
 app.command(epilog="Example: plexica call crm.contacts GET /contacts --query limit=10 -t acme-corp")(call)

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
+from broker.client_source.source import Offer, client_source
 from contracts.errors import InvalidRequestError, MalformedMessageError, RemoteError
 from contracts.registry import ServiceRecord
 from plugin_runtime import Call, Plugin, Reply
 from tests.acceptance.plugins import make_caller, make_plugin
 from tests.acceptance.world import World
+from tests.unit.broker.client_sources import loaded
 
 SERVICE = "crm.contacts"
 
@@ -140,6 +142,27 @@ def endpoint_schemas(record: ServiceRecord) -> dict[str, Any]:
         if schemas:
             found[" ".join((item.method, item.path, *schemas))] = schemas
     return found
+
+
+async def test_a_client_generated_from_the_registry_is_used_over_the_bus(world: World) -> None:
+    await world.connect(make_typed_crm())
+    acme = await world.tenant(make_caller())
+    found = await acme.registry.discover(SERVICE, schemas=True)
+    offer = Offer(found.plugin_id, found.service_name, found.version, found.endpoints, found.metadata)
+    module = loaded(client_source(offer))
+    contacts = module.ContactsClient(acme)
+
+    made = await contacts.post_contacts(module.NewContact(name="Ada", tags=["vip"]))
+    listed = await contacts.get_contacts(limit=2, tag=["vip"])
+    got = await contacts.get_contacts_by_id(42)
+
+    assert made == module.Contact(id=7, name="Ada", tags=["vip"])
+    assert [contact.id for contact in listed] == [0, 1]
+    assert got == module.Contact(id=42, name="Ada")
+    with pytest.raises(InvalidRequestError, match=r"^query\.limit: must be at least 1"):
+        await contacts.get_contacts(limit=0)
+    with pytest.raises(RemoteError):
+        await contacts.get_contacts_by_id(0)
 
 
 async def test_the_author_s_file_without_schemas_is_no_other_content(world: World) -> None:
