@@ -8,7 +8,7 @@ What a handler sends in turn keeps the trace and has a step of its own. A trace 
 so that log and trace find each other.
 """
 
-import os
+import random
 import re
 
 TRACEPARENT = "traceparent"
@@ -18,8 +18,8 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _TRACE_END = 36
 _STEP_END = 52
-_STEP_BYTES = 8
-_TRACE_BYTES = 16
+_STEP_BITS = 64
+_TRACE_BITS = 128
 _RECORDED = "-01"
 
 
@@ -49,8 +49,8 @@ def next_step(parent: str | None, request_id: str) -> str:
             trace begins here.
         request_id: The id of the request, which becomes the id of a trace that begins here if it has the form of one.
     """
-    step = os.urandom(_STEP_BYTES).hex()
+    step = f"{random.getrandbits(_STEP_BITS) or 1:016x}"
     if parent is not None:
         return f"{parent[:_TRACE_END]}{step}{parent[_STEP_END:]}"
-    trace = request_id if _TRACE_ID.fullmatch(request_id) else os.urandom(_TRACE_BYTES).hex()
+    trace = request_id if _TRACE_ID.fullmatch(request_id) else f"{random.getrandbits(_TRACE_BITS) or 1:032x}"
     return f"00-{trace}-{step}{_RECORDED}"

@@ -37,6 +37,7 @@ class Declarations:
         """These and no others."""
         self._plugins: dict[str, str] = {}
         self._services: dict[str, str] = {}
+        self._allowed: dict[str, Allowance] = {}
         for dependency in dependencies:
             if dependency.service_name is None:
                 self._plugins[dependency.plugin_id] = dependency.version
@@ -49,6 +50,14 @@ class Declarations:
         A dependency on the service comes before one on its plugin as a whole, which covers all the plugin's services
         at any version of theirs.
         """
+        if service not in self._allowed:
+            allowed = self._looked_up(service)
+            if allowed is None:
+                return None  # whatever else a program may ask for is not remembered
+            self._allowed[service] = allowed
+        return self._allowed[service]
+
+    def _looked_up(self, service: str) -> Allowance | None:
         declared = self._services.get(service)
         if declared is not None:
             return Allowance(declared)

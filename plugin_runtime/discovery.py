@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -40,6 +41,9 @@ log = structlog.get_logger()
 SYSTEM_SERVICES = frozenset(
     {DATA_SERVICE, DEPENDENCIES_SERVICE, HEARTBEAT_SERVICE, PLUGINS_SERVICE, REGISTRY_SERVICE, TENANTS_SERVICE}
 )
+REMEMBERED = 1024
+"""So many services and ranges are known to be well written."""
+
 ASK_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 """How long a caller that knows something waits for the broker to say whether it is still true."""
@@ -96,8 +100,12 @@ class ServiceDiscovery:
         allowed = self._declared.of(service)
         if allowed is None:
             raise await self._undeclared(tenant, service, deadline)
-        ranges = tuple(dict.fromkeys(one for one in (allowed.range_, range_) if one not in (None, "*")))
-        known = await self._known(tenant, service, deadline)
+        ranges = () if allowed.range_ == "*" else (allowed.range_,)
+        if range_ not in (None, "*", allowed.range_):
+            ranges = (*ranges, range_)
+        known = self._view.get(tenant, service)
+        if known is None or not known.is_fresh:
+            known = await self._known(tenant, service, deadline)
         return known.target(service, *ranges, plugin_range=allowed.plugin_range)
 
     async def catch_up(self, tenant: str, failed: Target, deadline: Deadline) -> bool:
@@ -213,6 +221,7 @@ class ServiceDiscovery:
         return self._view.put(tenant, service, view.services, revision=view.revision)
 
 
+@lru_cache(REMEMBERED)
 def _check(service: str, range_: str | None) -> None:
     """Raise `InvalidRequestError` for what is no service name or no range."""
     try:

@@ -5,8 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from pydantic import BaseModel
@@ -47,8 +46,7 @@ class Discovery(Protocol):
         """Learn what is true now, after a call found nobody there; False when nobody says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
+class _Wish(NamedTuple):
     """Where a call wants to go, until when, and how it is to be made."""
 
     tenant: str

@@ -100,6 +100,7 @@ def test_the_extras_are_named_and_the_base_is_small(wheel: Path) -> None:
         "pydantic-settings",
         "pyjwt[crypto]",
         "structlog",
+        "typing-extensions",
     ]
 
 

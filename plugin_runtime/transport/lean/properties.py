@@ -12,6 +12,7 @@ from struct import error as StructError  # noqa: N812 - it is a class
 
 from pamqp.header import ContentHeader
 
+from contracts.codec import CALLER_HEADER, CHAIN_HEADER, GRANT_HEADER, INSTANCE_HEADER, TENANT_HEADER
 from plugin_runtime.transport.amqp_messages import (
     CONTENT_TYPE,
     PERSISTENT,
@@ -41,6 +42,9 @@ _FLOAT = Struct(">f")
 _JSON = short_string(CONTENT_TYPE)
 _MODES = {True: bytes([PERSISTENT]), False: bytes([TRANSIENT])}
 _LONGEST_NAME = 128
+_REPEATED = frozenset({GRANT_HEADER, TENANT_HEADER, CALLER_HEADER, CHAIN_HEADER, INSTANCE_HEADER})
+"""Headers whose few values come again and again."""
+
 _KNOWN_WORDS = 1024
 """So many words that come again and again (types, plugins, reply keys, names of headers) are kept as bytes."""
 
@@ -134,11 +138,13 @@ def _encoded_table(headers: Mapping[str, HeaderValue]) -> bytes:
     for name in sorted(headers):
         value = headers[name]
         parts.append(_known_name(name))
-        if isinstance(value, str):
+        if not isinstance(value, str):
+            parts.append(_encoded_number(value))
+        elif name in _REPEATED:
+            parts.append(_repeated_text(value))
+        else:
             text = value.encode()
             parts += (b"S", _LONG.pack(len(text)), text)
-        else:
-            parts.append(_encoded_number(value))
     table = b"".join(parts)
     return _LONG.pack(len(table)) + table
 
@@ -146,6 +152,12 @@ def _encoded_table(headers: Mapping[str, HeaderValue]) -> bytes:
 @lru_cache(_KNOWN_WORDS)
 def _known_word(word: str) -> bytes:
     return short_string(word)
+
+
+@lru_cache(_KNOWN_WORDS)
+def _repeated_text(value: str) -> bytes:
+    text = value.encode()
+    return b"S" + _LONG.pack(len(text)) + text
 
 
 @lru_cache(_KNOWN_WORDS)
