@@ -43,9 +43,13 @@ ROOM_PER_WORKER = 32
 """How many calls may wait for each that runs. A burst of a thousand finds room by default; more than that would mostly
 wait past their deadlines, and RabbitMQ would hold them for an instance that is busy while another may be idle."""
 
-LEAST_REFUSED_AT_ONCE = 64
-"""How many refusals may be on their way at least, besides what runs and waits: behind them RabbitMQ holds back the next
-call of the queue, whoever made it."""
+MOST_WAITING = 32_768
+REFUSED_AT_ONCE = 1000
+"""How many refusals may be on their way, besides what runs and waits: behind them RabbitMQ holds back the next call of
+the queue, whoever made it. A refusal's confirm may take a tenth of a second where its caller is slow."""
+
+LARGEST_PREFETCH = 65_535
+"""AMQP 0-9-1 counts it in 16 bits."""
 
 RETRY_AFTER_SECONDS = 1.0
 OVERLOAD_TOLD_SECONDS = 10.0
@@ -83,7 +87,7 @@ class CallServer:
         self._versions = services
         self._instances = dict.fromkeys(services, 1)
         self._concurrency = concurrency
-        self._room = ROOM_PER_WORKER * concurrency
+        self._room = min(MOST_WAITING, ROOM_PER_WORKER * concurrency)
         self._queue: FairQueue[Received] = FairQueue(concurrency=concurrency, room=self._room)
         self._work = TaskSet("calls.serve")
         self._calls: dict[CallKey, Received] = {}
@@ -97,7 +101,7 @@ class CallServer:
     @property
     def prefetch(self) -> int:
         """How many calls of one queue RabbitMQ may hand out: what runs, what waits, and refusals on their way."""
-        return self._concurrency + self._room + max(self._concurrency, LEAST_REFUSED_AT_ONCE)
+        return min(LARGEST_PREFETCH, self._concurrency + self._room + REFUSED_AT_ONCE)
 
     @property
     def load(self) -> int:

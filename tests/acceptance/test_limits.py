@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import InvalidRequestError, OverloadedError, RateLimitedError, ServiceUnavailableError
+from contracts.errors import (
+    CallTimeoutError,
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
 from plugin_runtime import Call, Plugin, Runner
 from plugin_runtime.calls.chain import MOST_VISITS
 from plugin_runtime.calls.server import ROOM_PER_WORKER
@@ -202,3 +208,44 @@ async def test_loop_that_another_runtime_let_pass_is_refused_on_arrival(world: W
     assert isinstance(error, InvalidRequestError)
     assert "is a loop" in error.message
     assert crm.ran == []
+
+
+# What waits, and its callee
+
+
+async def test_post_that_waited_when_its_instance_died_is_not_run_by_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not run, but the next instance cannot know that."""
+    monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
+    dying, next_one = Crm("work"), Crm("work")
+    dying.gates["work"] = asyncio.Event()
+    runner = await world.connect(dying.plugin)
+    caller = await RawCaller.open(world)
+    for number in range(3):
+        await caller.call(str(number), "POST", "/work")
+    await eventually(lambda: runner._server.load == 3 and dying.ran)
+    await world.connect(next_one.plugin)
+    await world.crash(runner)
+    codes = [getattr((await caller.answer(str(number))).to_error(), "code", None) for number in range(3)]
+
+    assert codes == ["OUTCOME_UNKNOWN"] * 3
+    assert (dying.ran, next_one.ran) == (["work"], [])
+
+
+async def test_time_spent_waiting_counts_against_the_deadline(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
+    crm = Crm("work")
+    crm.gates["work"] = asyncio.Event()
+    runner = await world.connect(crm.plugin)
+    caller = await RawCaller.open(world)
+    await caller.call("runs", "POST", "/work")
+    await eventually(lambda: crm.ran)
+    await caller.call("waits", "POST", "/work", x_budget_ms=100)
+    error = (await caller.answer("waits")).to_error()
+    crm.gates["work"].set()
+    await caller.answer("runs")
+
+    assert isinstance(error, CallTimeoutError)
+    assert crm.ran == ["work"]
+    await eventually(lambda: runner._server.load == 0)

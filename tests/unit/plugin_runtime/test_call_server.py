@@ -14,7 +14,7 @@ from contracts.topology import Topology
 from plugin_runtime.calls.admission import Admission
 from plugin_runtime.calls.answers import Answers
 from plugin_runtime.calls.routing import Match
-from plugin_runtime.calls.server import ROOM_PER_WORKER, CallServer
+from plugin_runtime.calls.server import REFUSED_AT_ONCE, ROOM_PER_WORKER, CallServer
 from plugin_runtime.identity import Origin
 from plugin_runtime.incoming import Call
 from plugin_runtime.marks import EndpointMark
@@ -54,8 +54,8 @@ class Refusing:
         self.replies.append(CallReply.from_json(decode(message.body)))
 
 
-def make_server(seam: Any) -> CallServer:
-    """A callee that runs one call at once."""
+def make_server(seam: Any, *, concurrency: int = 1) -> CallServer:
+    """A callee that runs one call at once, unless told otherwise."""
     return CallServer(
         admission=Admission(
             gate=seam, tenants=seam, routers={SERVICE.name: seam}, services=[SERVICE], myself=seam.identity
@@ -64,7 +64,7 @@ def make_server(seam: Any) -> CallServer:
         tenants=seam,
         myself=seam.identity,
         services={SERVICE.name: SERVICE.version},
-        concurrency=1,
+        concurrency=concurrency,
     )
 
 
@@ -246,3 +246,11 @@ async def test_call_that_is_taken_back_before_its_handler_began_is_not_run() -> 
     assert seam.ran == ["GET"]
     assert delivery.settled == ["ack"]
     assert seam.codes == [None]
+
+
+@pytest.mark.parametrize("concurrency", [1, 32, 1_000, 60_000])
+def test_prefetch_leaves_room_for_refusals_and_fits_into_16_bits(concurrency: int) -> None:
+    server = make_server(Refusing(), concurrency=concurrency)
+
+    assert concurrency < server.prefetch < 2**16
+    assert concurrency > 1_000 or server.prefetch >= (1 + ROOM_PER_WORKER) * concurrency + REFUSED_AT_ONCE
