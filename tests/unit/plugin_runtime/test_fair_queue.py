@@ -183,6 +183,28 @@ def test_of_tenants_that_wait_none_is_ever_more_than_one_call_ahead(waiting: lis
         assert max(still, default=0) - min(still, default=0) <= 1
 
 
+@settings(deadline=None, max_examples=150)
+@given(waiting=st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=40))
+def test_at_a_narrow_endpoint_too_whatever_else_each_of_them_calls(waiting: list[tuple[str, bool]]) -> None:
+    queue: FairQueue[Call] = FairQueue(concurrency=2, room=256)
+    narrow = Lane(concurrency=1)
+    places = [Call("first", narrow), Call("first")]
+    assert all(queue.begin(call) for call in places)
+    let_wait(queue, *(Call(tenant, narrow if is_narrow else FREE) for tenant, is_narrow in waiting))
+    left, done = Counter(tenant for tenant, is_narrow in waiting if is_narrow), Counter[str]()
+
+    while places:
+        queue.finish(places.pop(0))
+        while (call := queue.next()) is not None:
+            places.append(call)
+            if call.lane is narrow:
+                done[call.tenant] += 1
+                left[call.tenant] -= 1
+                still = [done[tenant] for tenant in left if left[tenant]]
+                assert max(still, default=0) - min(still, default=0) <= 1
+    assert not any(left.values())
+
+
 @dataclass
 class Model:
     """What a queue should hold."""
