@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from contracts.errors import PluginMismatchError
 from contracts.events import DataChange
 from contracts.manifest import PluginManifest
+from contracts.names import owner_of
 from contracts.registry import Announcement
 from plugin_runtime.calls.caller import NO_CONTEXT, Caller
 from plugin_runtime.context import Context
@@ -77,13 +79,20 @@ class TenantClient:
             means.caller, self.id, context=self._context, discovery=means.discovery, version=means.manifest.version
         )
 
-    def service(self, name: str, version: str | None = None) -> ServiceClient:
+    def service(self, name: str, version: str | None = None, *, plugin: str | None = None) -> ServiceClient:
         """A client of a service.
 
         Args:
             name: E.g. ``crm.contacts``.
             version: An npm range that narrows the one this plugin declares; both hold.
+            plugin: The plugin that is meant to offer it, e.g. ``plugin-crm``; the name says it anyway.
+
+        Raises:
+            PluginMismatchError: The service belongs to another plugin than ``plugin``; details: ``owner``.
         """
+        if plugin is not None and plugin != owner_of(name):
+            text = f"Service {name} belongs to {owner_of(name)}, not to {plugin}"
+            raise PluginMismatchError(text, service=name, owner=owner_of(name))
         return ServiceClient(self._means.caller, self.id, name, version=version, context=self._context)
 
     async def emit(

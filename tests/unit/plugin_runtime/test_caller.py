@@ -8,6 +8,7 @@ import pytest
 
 from contracts.calls import CallMetadata, CallRequest, CallResult
 from contracts.errors import (
+    CallTimeoutError,
     CodedError,
     InvalidRequestError,
     OverloadedError,
@@ -123,6 +124,14 @@ async def test_call_inside_a_handler_is_made_again_within_the_deadline_of_its_ca
 
     with pytest.raises(OverloadedError):
         await asyncio.wait_for(call(Caller(callee, Place()), timeout=30, context=context), 2)
+
+
+async def test_call_of_a_handler_whose_deadline_is_spent_is_refused_before_anything_is_sent() -> None:
+    callee = Callee()
+
+    with pytest.raises(CallTimeoutError, match=r"API call timeout after 0s: POST crm\.contacts /contacts"):
+        await call(Caller(callee, Place()), timeout=30, context=Context(deadline=Deadline.after(0)))
+    assert callee.calls == 0
 
 
 async def test_the_brokers_refusals_are_left_to_whoever_asked() -> None:
