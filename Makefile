@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 # Trust whom this machine trusts: behind a company's proxy that is more than uv's own list.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test test-containers wheel test-wheel bench check lint types format clean
+.PHONY: help demo test test-containers wheel test-wheel bench figures check lint types format clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -45,6 +45,13 @@ $(BENCH)/.installed: pyproject.toml uv.lock $(VENV)/.installed
 bench: $(BENCH)/.installed ## Measure the bus beside its peers, 4 minutes; ROUNDS=5 ONLY=ours,c,aio-pika JSON=file SVG=file
 	@$(BENCH)/bin/python -m benchmarks.compare $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) \
 	    $(if $(JSON),--json '$(JSON)') $(if $(SVG),--svg '$(SVG)') $(ARGS)
+
+figures: $(BENCH)/.installed ## Take every figure of docs/performance.md anew, on a quiet machine; 20 minutes
+	@mkdir -p docs/figures
+	$(BENCH)/bin/python -m benchmarks.compare --rounds $(or $(ROUNDS),3) --json docs/figures/calls.json --svg docs/bench.svg
+	$(BENCH)/bin/python -m benchmarks.growth --rounds $(or $(ROUNDS),3) --json docs/figures/growth.json
+	$(BENCH)/bin/python -m benchmarks.profile --json docs/figures/profile.json
+	$(BENCH)/bin/python -m benchmarks.page
 
 check: lint types ## Lint and types
 

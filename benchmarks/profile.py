@@ -5,11 +5,13 @@ functions. ``--collapsed FOLDER`` writes both for a flame graph.
 """
 
 import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -53,7 +55,7 @@ class Share:
     """A part or a function, and its share of each process's samples, in per cent."""
 
     name: str
-    per_cent: tuple[float, ...]
+    per_cent: Sequence[float]
 
 
 def parts(roles: Sequence[Samples]) -> list[Share]:
@@ -91,25 +93,42 @@ def sample(peer: Peer, seconds: float, in_flight: int, folder: Path, console: Co
     return done.calls / done.seconds
 
 
-def show(found: dict[str, Samples], console: Console, *, is_page: bool) -> None:
-    heads = ["", *(f"{TITLES[role]} %" for role in ROLES)]
-    cells = [[share.name, *(f"{one:.1f}" for one in share.per_cent)] for share in parts(list(found.values()))]
-    _print("where the time goes", heads, cells, console, is_page=is_page)
-    for role, samples in found.items():
-        rows = [[share.name, *(f"{one:.1f}" for one in share.per_cent)] for share in functions(samples)]
-        _print(f"{TITLES[role]}, by function", ["", "itself %", "with what it calls %"], rows, console, is_page=is_page)
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What was sampled, as it is kept: shares of caller and callee, and the functions of each."""
+
+    peer: str
+    in_flight: int
+    rate: float
+    parts: list[Share]
+    functions: dict[str, list[Share]]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> "Profile":
+        """What `to_json` made."""
+        functions = {role: [Share(**one) for one in found] for role, found in document["functions"].items()}
+        return cls(**{**document, "parts": [Share(**one) for one in document["parts"]], "functions": functions})
+
+    def grids(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+        """Tables: title, heads and cells."""
+        yield "where the time goes", ["", *(f"{TITLES[role]} %" for role in self.functions)], _cells(self.parts)
+        for role, found in self.functions.items():
+            yield f"{TITLES[role]}, by function", ["", "itself %", "with what it calls %"], _cells(found)
 
 
-def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], console: Console, *, is_page: bool) -> None:
-    if is_page:
-        print(f"{title}\n\n{grid(heads, rows, numbers=range(1, len(heads)))}\n")
-        return
-    table = Table(*heads, title=title)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+def _cells(shares: Sequence[Share]) -> list[list[str]]:
+    return [[share.name, *(f"{one:.1f}" for one in share.per_cent)] for share in shares]
+
+
+def markdown(profile: Profile) -> str:
+    """The parts, for a page."""
+    _, heads, cells = next(profile.grids())
+    told = f"{profile.rate:,.0f} calls/s with {profile.in_flight} in flight, while both were sampled."
+    return f"{grid(heads, cells, numbers=range(1, len(heads)))}\n\n{told}"
 
 
 def main() -> None:
@@ -118,23 +137,41 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long ({SECONDS:g})")
     parser.add_argument("--in-flight", type=int, default=IN_FLIGHT, help=f"calls at once ({IN_FLIGHT})")
     parser.add_argument("--collapsed", type=Path, metavar="FOLDER", help="where stacks are written for a flame graph")
-    parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the tables are written")
     given = parser.parse_args()
     (peer,) = chosen(given.peer)
     if problem := peer.missing():
         sys.exit(f"{peer.title}: {problem}")
-    console = Console(width=None if sys.stdout.isatty() else 120)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rate = sample(peer, given.seconds, given.in_flight, folder, Console(stderr=True))
         found = {role: during(read(folder / f"{role}.json"), LOOP) for role in ROLES}
-    counts = " and ".join(f"{sum(one.values()):,}" for one in found.values())
-    show(found, console, is_page=given.markdown)
-    print(f"{rate:,.0f} calls/s with {given.in_flight} in flight; {counts} samples")
+    profile = Profile(
+        peer=peer.key,
+        in_flight=given.in_flight,
+        rate=rate,
+        parts=parts(list(found.values())),
+        functions={role: functions(samples) for role, samples in found.items()},
+    )
+    show(profile, Console(width=None if sys.stdout.isatty() else 120))
+    if given.json:
+        given.json.write_text(json.dumps(profile.to_json(), indent=2) + "\n")
     if given.collapsed:
         given.collapsed.mkdir(parents=True, exist_ok=True)
-        for role, one in found.items():
-            (given.collapsed / f"{TITLES[role]}.txt").write_text(collapsed(one) + "\n")
+        for role, samples in found.items():
+            (given.collapsed / f"{TITLES[role]}.txt").write_text(collapsed(samples) + "\n")
+
+
+def show(profile: Profile, console: Console) -> None:
+    """Print the tables."""
+    for title, heads, cells in profile.grids():
+        table = Table(*heads, title=title)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    console.print(f"{profile.rate:,.0f} calls/s with {profile.in_flight} in flight, while both were sampled")
 
 
 if __name__ == "__main__":
