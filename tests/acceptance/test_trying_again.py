@@ -177,7 +177,7 @@ async def test_post_that_a_full_queue_did_not_take_is_made_again_and_run_once(
 ) -> None:
     monkeypatch.setattr(topology, "CALL_QUEUE_LENGTH", 2)
     monkeypatch.setattr(server, "ROOM_PER_WORKER", 1)
-    monkeypatch.setattr(server, "LEAST_REFUSED_AT_ONCE", 1)
+    monkeypatch.setattr(server, "REFUSED_AT_ONCE", 1)
     monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
     ran, goes_on = Counter[str](), asyncio.Event()
     crm = make_plugin("crm", "POST /contacts")

@@ -156,17 +156,27 @@ class World:
     def sent_by(self, runner: Runner) -> Iterator[list[Sent]]:
         """Everything that an instance publishes within the context."""
         transport: Any = self._plugins[runner][1]
-        publish, found = transport.publish, list[Sent]()
+        publish, publish_soon = transport.publish, transport.publish_soon
+        listed, seen = list[Sent](), set[str]()
+
+        def note(message: Message, options: Any) -> None:
+            if message.message_id not in seen:  # one way of publishing may take the other
+                seen.add(message.message_id)
+                listed.append(Sent(options["exchange"], options["routing_key"], message.type, message.reply_to))
 
         async def publishing(message: Message, **options: Any) -> None:
-            found.append(Sent(options["exchange"], options["routing_key"], message.type, message.reply_to))
+            note(message, options)
             await publish(message, **options)
 
-        transport.publish = publishing
+        def publishing_soon(message: Message, **options: Any) -> Any:
+            note(message, options)
+            return publish_soon(message, **options)
+
+        transport.publish, transport.publish_soon = publishing, publishing_soon
         try:
-            yield found
+            yield listed
         finally:
-            del transport.publish
+            del transport.publish, transport.publish_soon
 
     # Grants
 
