@@ -9,9 +9,11 @@ import structlog
 from contracts.calls import MAX_BODY_BYTES, CallReply
 from contracts.codec import INSTANCE_HEADER, TENANT_HEADER, encode
 from contracts.errors import (
+    CallTimeoutError,
     CodedError,
     InvalidRequestError,
     MalformedMessageError,
+    NotConnectedError,
     OverloadedError,
     RateLimitedError,
     ReturnedMessageError,
@@ -27,6 +29,7 @@ from plugin_runtime.transport.base import Delivery, Message, Transport
 log = structlog.get_logger()
 
 ANSWER_STATUSES = range(200, 600)
+PAUSE_SECONDS = 0.05
 LEAST_SECONDS = 1.0
 """So long a reply stays in its queue at least, for a caller whose clock differs."""
 
@@ -53,7 +56,7 @@ class Answers:
             await self._dead_letters.bury(delivery, "calls", reason)
             return
         try:
-            await self._publish(delivery.message, reply, deadline or deadline_of(delivery.message))
+            await self._publish_surely(delivery.message, reply, deadline or deadline_of(delivery.message))
         except ReturnedMessageError:
             log.info("call.reply_unroutable", reply_to=delivery.message.reply_to)
         except TransportError as error:
@@ -63,8 +66,22 @@ class Answers:
             return
         await delivery.acknowledge()
 
+    async def _publish_surely(self, call: Message, reply: CallReply, deadline: Deadline) -> None:
+        """Publish and wait for the confirm; after a lost connection again, as long as the caller waits.
+
+        A restarted RabbitMQ has lost the call, which nobody hands out again: what was run is told by this reply alone.
+        One that comes twice finds nobody waiting.
+        """
+        while True:
+            try:
+                return await self._publish(call, reply, deadline)
+            except NotConnectedError:
+                if deadline.is_spent or _is_direct(call):  # a direct reply-to address dies with its connection
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
+
     def _publish(self, call: Message, reply: CallReply, deadline: Deadline) -> asyncio.Future[None]:
-        is_direct = (call.reply_to or "").startswith(DIRECT_REPLY_TO)
+        is_direct = _is_direct(call)
         message = Message(
             body=_encoded(reply),
             type="reply",
@@ -91,6 +108,15 @@ def refusal(service: str, error: CodedError | MalformedMessageError) -> CallRepl
     tell = log.debug if isinstance(coded, OverloadedError | RateLimitedError) else log.info
     tell("call.refused", service=service, code=coded.code, reason=coded.message)
     return CallReply.of_error(coded)
+
+
+def too_late(endpoint: str) -> CallTimeoutError:
+    """The refusal of a call that waited for its turn until its deadline."""
+    return CallTimeoutError(f"the deadline passed while {endpoint} waited for its turn; it was not run")
+
+
+def _is_direct(call: Message) -> bool:
+    return (call.reply_to or "").startswith(DIRECT_REPLY_TO)
 
 
 def reply_of(answer: Any) -> CallReply:

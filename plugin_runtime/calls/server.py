@@ -17,19 +17,13 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from contracts.calls import CallReply
-from contracts.errors import (
-    CallTimeoutError,
-    CodedError,
-    MalformedMessageError,
-    OverloadedError,
-    ServiceUnavailableError,
-)
+from contracts.errors import CodedError, MalformedMessageError, OverloadedError, ServiceUnavailableError
 from contracts.manifest import Service
 from contracts.names import SYSTEM_PLUGIN
 from contracts.registry import ServiceRecord
 from plugin_runtime.calls.admission import Admission, Received, refuse_second_run
-from plugin_runtime.calls.answers import Answers, refusal
-from plugin_runtime.calls.fair_queue import FairQueue
+from plugin_runtime.calls.answers import Answers, refusal, too_late
+from plugin_runtime.calls.fair_queue import FairQueue, Lane
 from plugin_runtime.calls.handling import handle
 from plugin_runtime.calls.taken_back import CallKey, TakenBack
 from plugin_runtime.deadlines import AlarmClock
@@ -125,7 +119,7 @@ class CallServer:
         key = (caller, correlation_id)
         self._taken_back.add(key, now=time.monotonic())
         call = self._calls.get(key)
-        if call is None or call.is_taken_back:
+        if call is None or call.is_taken_back or call.number not in self._open:
             return
         call.is_taken_back = True
         log.info("call.taken_back", service=call.service, caller=caller, correlation_id=correlation_id)
@@ -159,7 +153,10 @@ class CallServer:
             return
         try:
             if delivery.redelivered:
+                if self._is_here(delivery):
+                    return
                 refuse_second_run(delivery.message)
+            # Before anything is read: a refusal must cost little, or a flood hides other tenants' calls behind it.
             self._refuse_beyond_room(delivery.routing_key.partition(".")[0])
             call = self._admission.judge(service, delivery)
             if call is None:
@@ -169,7 +166,6 @@ class CallServer:
         except (CodedError, MalformedMessageError) as error:
             self._work.start(self._answers.give(delivery, refusal(service.name, error)))
         except Exception:
-            # Ours to mend; unsettled it would hold its place in the prefetch for ever.
             log.exception("call.not_judged", service=service.name)
             self._work.start(delivery.reject(requeue=False))
 
@@ -193,8 +189,7 @@ class CallServer:
             OverloadedError: There is no room for it.
             RateLimitedError: Its caller used up its calls per minute.
         """
-        if self._queue.refuses(call.tenant, call.lane):
-            raise self._overloaded(call.tenant)
+        self._refuse_beyond_room(call.tenant, call.lane)
         call.endpoint.count(call.origin, now=time.monotonic(), instances=self._instances[call.service])
         if call.delivery.message.correlation_id is not None:
             self._calls[call.origin.publisher, call.delivery.message.correlation_id] = call
@@ -208,9 +203,8 @@ class CallServer:
         if pushed_out is not None:
             self._refuse(pushed_out, self._overloaded(pushed_out.tenant))
 
-    def _refuse_beyond_room(self, tenant: str) -> None:
-        # Before anything is read: a refusal must cost little, or a flood hides other tenants' calls behind it.
-        if self._queue.refuses(tenant):
+    def _refuse_beyond_room(self, tenant: str, lane: Lane | None = None) -> None:
+        if self._queue.refuses(tenant, lane):
             raise self._overloaded(tenant)
 
     def _overloaded(self, tenant: str) -> OverloadedError:
@@ -225,7 +219,7 @@ class CallServer:
         """A call's deadline has come: it is not run any more, or its handler is cancelled."""
         call = self._open[number]
         if self._queue.drop(call):
-            self._refuse(call, _too_late(call))
+            self._refuse(call, too_late(call.endpoint.name))
             self._run_next()
         elif call.task is not None and not call.is_taken_back:
             call.is_late = True
@@ -240,26 +234,32 @@ class CallServer:
 
     async def _serve(self, call: Received) -> None:
         try:
-            reply = await self._answered(call)
-        except Exception:
-            # Ours to mend; unsettled it would hold its place in the prefetch for ever.
-            await call.delivery.reject(requeue=False)
-            raise
+            try:
+                reply = await self._answered(call)
+            except Exception:
+                # Ours to mend; unsettled it would hold its place in the prefetch for ever.
+                await call.delivery.reject(requeue=False)
+                raise
+            finally:
+                self._open.pop(call.number, None)
+                self._queue.finish(call)
+                self._run_next()
+            delivery = call.delivery
+            if reply is None:
+                await delivery.acknowledge()
+            else:
+                await self._answers.give(delivery, reply, call.deadline)
+            if call.delivery is not delivery:
+                await call.delivery.acknowledge()
         finally:
             self._forget(call)
-            self._queue.finish(call)
-            self._run_next()
-        if reply is None:
-            await call.delivery.acknowledge()
-        else:
-            await self._answers.give(call.delivery, reply, call.deadline)
 
     async def _answered(self, call: Received) -> CallReply | None:
         """The answer to a call whose turn has come; None for one that was taken back, however its handler ended."""
         if call.is_taken_back:
             return None
         if call.deadline.is_spent:
-            return refusal(call.service, _too_late(call))
+            return refusal(call.service, too_late(call.endpoint.name))
         return await self._handled(call)
 
     async def _handled(self, call: Received) -> CallReply | None:
@@ -287,10 +287,14 @@ class CallServer:
         if self._calls.get(key) is call:
             del self._calls[key]
 
+    def _is_here(self, delivery: Delivery) -> bool:
+        """Whether a call that comes again, since the connection was lost, still waits, runs or is answered here."""
+        call = self._calls.get((delivery.publisher or "", delivery.message.correlation_id or ""))
+        if call is not None:
+            self._work.start(call.delivery.acknowledge())
+            call.delivery = delivery
+        return call is not None
+
     def _was_taken_back(self, delivery: Delivery) -> bool:
         key = (delivery.publisher or "", delivery.message.correlation_id or "")
         return len(self._taken_back) > 0 and self._taken_back.has(key, now=time.monotonic())
-
-
-def _too_late(call: Received) -> CallTimeoutError:
-    return CallTimeoutError(f"the deadline passed while {call.endpoint.name} waited for its turn; it was not run")

@@ -25,7 +25,7 @@ INSTANCES = 2
 WORK_SECONDS = 0.2
 DOWN_SECONDS = 0.5
 LATE_SECONDS = 1.0
-SURELY, HALF = 0.9, 0.5
+SURELY, SOME = 0.9, 0.2
 
 WAYS = sorted(METHODS)
 NOT_REPEATABLE = METHODS - REPEATABLE_METHODS
@@ -127,7 +127,7 @@ def restartable(request: pytest.FixtureRequest) -> tuple[str | MemoryVhost, Rest
 async def test_calls_in_the_middle_of_a_restart_all_end_and_no_post_runs_twice(
     restartable: tuple[str | MemoryVhost, Restart, float],
 ) -> None:
-    """Every call waits in memory and is lost; what may be repeated is published again and answered."""
+    """What waits in RabbitMQ is lost; what may be repeated is published again, and what was run is answered."""
     place, restart, deadline_seconds = restartable
 
     async with in_the_middle(place, deadline_seconds) as calls:
@@ -142,7 +142,7 @@ async def test_calls_in_the_middle_of_a_restart_all_end_and_no_post_runs_twice(
 
 @pytest.mark.timeout(180)
 async def test_calls_in_the_middle_of_a_cut_all_end_and_no_post_runs_twice(relay: Relay) -> None:
-    """Nothing is lost in RabbitMQ; of a POST that was handed out before it can only be said that it may have run."""
+    """Nothing is lost in RabbitMQ; of a POST that is handed to another instance it is said that it may have run."""
     await relay.open()
 
     async with in_the_middle(relay.url, 20.0) as calls:
@@ -153,4 +153,4 @@ async def test_calls_in_the_middle_of_a_cut_all_end_and_no_post_runs_twice(relay
     assert {count for method in NOT_REPEATABLE for count in calls.ran[method].values()} == {1}
     assert calls.endings(REPEATABLE_METHODS) == {"answered"}
     assert calls.endings(NOT_REPEATABLE) <= {"answered"} | UNKNOWN
-    assert calls.answered(NOT_REPEATABLE) > HALF
+    assert calls.answered(NOT_REPEATABLE) > SOME

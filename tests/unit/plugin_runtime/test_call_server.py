@@ -8,7 +8,12 @@ import pytest
 
 from contracts.calls import MAX_BODY_BYTES, METHODS, REPEATABLE_METHODS, CallReply
 from contracts.codec import decode, encode
-from contracts.errors import PermissionDeniedError, ServiceUnavailableError, UnauthenticatedError
+from contracts.errors import (
+    NotConnectedError,
+    PermissionDeniedError,
+    ServiceUnavailableError,
+    UnauthenticatedError,
+)
 from contracts.manifest import Service
 from contracts.topology import Topology
 from plugin_runtime.calls.admission import Admission
@@ -254,3 +259,69 @@ def test_prefetch_leaves_room_for_refusals_and_fits_into_16_bits(concurrency: in
 
     assert concurrency < server.prefetch < 2**16
     assert concurrency > 1_000 or server.prefetch >= (1 + ROOM_PER_WORKER) * concurrency + REFUSED_AT_ONCE
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_call_that_comes_again_while_it_is_here_is_run_once_and_answered(method: str) -> None:
+    """The connection was lost: RabbitMQ hands out again what runs here and what waits here."""
+    seam = Serving()
+    server = make_server(seam)
+    first = [make_delivery(call(method), number=number) for number in (1, 2)]
+    again = [make_delivery(call(method), number=number, redelivered=True) for number in (1, 2)]
+    for delivery in (*first, *again):
+        server.for_service(SERVICE)(delivery)
+    seam.release.set()
+    await server.drain(1.0)
+
+    assert seam.ran == [method, method]
+    assert seam.codes == [None, None]
+    assert [delivery.settled for delivery in (*first, *again)] == [["ack"]] * 4
+
+
+class Disconnected(Serving):
+    """Loses the connection so many times before a reply is confirmed."""
+
+    def __init__(self, losses: int) -> None:
+        super().__init__()
+        self.losses = losses
+        self.release.set()
+
+    async def publish(self, message: Message, **options: Any) -> None:
+        if self.losses:
+            self.losses -= 1
+            raise NotConnectedError("lost before the confirm")
+        await super().publish(message, **options)
+
+
+async def test_reply_that_was_lost_with_its_connection_is_published_again() -> None:
+    """After a restart of RabbitMQ nobody hands out the call again: this is the only word of a POST that was run."""
+    seam = Disconnected(losses=2)
+    server, delivery = make_server(seam), make_delivery(call())
+    server.for_service(SERVICE)(delivery)
+    await server.drain(2.0)
+
+    assert seam.codes == [None]
+    assert delivery.settled == ["ack"]
+
+
+async def test_call_that_comes_again_while_its_reply_waits_for_the_connection_is_not_run_again() -> None:
+    seam = Disconnected(losses=1)
+    server, again = make_server(seam), make_delivery(call(), redelivered=True)
+    server.for_service(SERVICE)(make_delivery(call()))
+    await eventually(lambda: seam.losses == 0)
+    server.for_service(SERVICE)(again)
+    await server.drain(2.0)
+
+    assert seam.ran == ["POST"]
+    assert seam.codes == [None]
+    assert again.settled == ["ack"]
+
+
+async def test_reply_is_given_up_at_the_deadline_of_its_caller() -> None:
+    seam = Disconnected(losses=1000)
+    server, delivery = make_server(seam), make_delivery(call(), budget=100)
+    server.for_service(SERVICE)(delivery)
+    await server.drain(5.0)
+
+    assert seam.replies == []
+    assert delivery.settled == ["requeue"]
