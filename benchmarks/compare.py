@@ -16,14 +16,15 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.compile import compile_c
-from benchmarks.figures import Figures, Result, Run
-from benchmarks.machine import describe, library_version, versions
-from benchmarks.measuring import Plan, Stage, measure
+from benchmarks.figures import Run
+from benchmarks.machine import describe
+from benchmarks.measuring import Plan, Stage
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
 from benchmarks.picture import picture
 from benchmarks.processes import BenchmarkError, check_platform
 from benchmarks.progress import private_node, progress
-from benchmarks.report import LEGEND, aims_table, markdown, peers_table, problems, where
+from benchmarks.report import aims_table, markdown, peers_tables, problems, where
+from benchmarks.rounds import in_rounds
 
 ROUNDS = 3
 WIDTH = 200
@@ -32,45 +33,23 @@ WIDTH = 200
 
 def take(peers: Sequence[Peer], rounds: int, plan: Plan, console: Console) -> Run:
     """Measure peers in interleaved rounds on a node of their own."""
-    problems = {peer.key: problem for peer in peers if (problem := peer.missing())}
-    peers = [peer for peer in peers if not (peer.optional and peer.key in problems)]
-    found: dict[str, list[Figures]] = {peer.key: [] for peer in peers}
+    missing = {peer.key: problem for peer in peers if (problem := peer.missing())}
     with private_node(console) as node, tempfile.TemporaryDirectory() as folder:
         machine = describe(node)
-        stage = Stage(node, _compiled(peers, problems, Path(folder)), plan)
-        with progress(console, rounds * len(peers)) as step:
-            for number in range(rounds):
-                # Nobody is always measured after the same neighbour.
-                first = number % len(peers)
-                for peer in [*peers[first:], *peers[:first]]:
-                    if peer.key not in problems:
-                        try:
-                            found[peer.key].append(measure(peer, stage, step.telling(f"{peer.title}:")))
-                        except BenchmarkError as error:
-                            problems[peer.key] = f"failed: {error}"
-                    step.advance()
-    results = tuple(
-        Result(
-            key=peer.key,
-            title=peer.title,
-            usage=peer.usage,
-            versions=versions(peer.distributions) or (library_version("librabbitmq") if peer.key == "c" else {}),
-            rounds=tuple(found[peer.key]),
-            problem=problems.get(peer.key),
-        )
-        for peer in peers
-    )
+        stage = Stage(node, _compiled(peers, missing, Path(folder)), plan)
+        with progress(console, rounds * len(peers)) as steps:
+            results = in_rounds(peers, rounds, stage, steps, missing)
     settings = {"rounds": rounds, "seconds": asdict(plan)}
     return Run(taken_at=datetime.now(UTC).isoformat(), machine=machine, settings=settings, results=results)
 
 
-def _compiled(peers: Sequence[Peer], problems: dict[str, str], folder: Path) -> Path | None:
+def _compiled(peers: Sequence[Peer], missing: dict[str, str], folder: Path) -> Path | None:
     for peer in peers:
-        if peer.module == "librabbitmq" and peer.key not in problems:
+        if peer.module == "librabbitmq" and peer.key not in missing:
             try:
                 return compile_c(folder)
             except BenchmarkError as error:
-                problems[peer.key] = f"not built: {error}; apt-get install gcc libc6-dev librabbitmq-dev"
+                missing[peer.key] = f"not built: {error}; apt-get install gcc libc6-dev librabbitmq-dev"
     return None
 
 
@@ -84,9 +63,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--read", type=Path, metavar="FILE", help="a file of --json, shown instead of a new run")
     given = parser.parse_args(words)
     try:
-        given.peers = chosen(given.only)
+        named = chosen(given.only)
     except ValueError as error:
         parser.error(str(error))
+    given.peers = [peer for peer in named if given.only or not (peer.optional and peer.missing())]
     return given
 
 
@@ -106,7 +86,7 @@ def main() -> None:
     if given.markdown:
         print(markdown(run))
     else:
-        console.print(peers_table(run), LEGEND, *problems(run), where(run), aims_table(run), highlight=False, sep="\n")
+        console.print(*peers_tables(run), *problems(run), where(run), aims_table(run), highlight=False, sep="\n")
     if any(result.key == "ours" and result.problem for result in run.results):
         sys.exit(1)
 

@@ -36,6 +36,7 @@ class Result:
         versions: Versions of what it consists of.
         rounds: The figures of each round.
         problem: Why it was not measured, or not to the end.
+        subject: What was measured of it; each subject has a table of its own, see `benchmarks.report`.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     rounds: tuple[Figures, ...] = ()
     problem: str | None = None
+    subject: str = "calls"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +58,12 @@ class Run:
     results: tuple[Result, ...]
 
     def figures(self) -> dict[str, Figures]:
-        """The medians by the peers' keys, of those that were measured."""
-        return {result.key: medians(result.rounds) for result in self.results if result.rounds}
+        """The medians by the peers' keys, of those that were measured; a peer's subjects together."""
+        found: dict[str, Figures] = {}
+        for result in self.results:
+            if result.rounds:
+                found[result.key] = {**found.get(result.key, {}), **medians(result.rounds)}
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; the medians are in it for those who read it without us."""

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,16 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figures, Result, Run
-from benchmarks.machine import describe, versions
-from benchmarks.measuring import Plan, Stage, measure
+from benchmarks.machine import describe
+from benchmarks.measuring import Plan, Stage
 from benchmarks.payload import BODY
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.crowd import CROWD
 from benchmarks.peers.ours import TENANTS
-from benchmarks.processes import BenchmarkError, check_platform
+from benchmarks.processes import check_platform
 from benchmarks.progress import Steps, private_node, progress
 from benchmarks.registrations import filled, start_seconds
-from benchmarks.report import grid, number, where
+from benchmarks.report import grid, number, problems, where
+from benchmarks.rounds import in_rounds
 from tests.rabbitmq import RabbitMQNode
 
 ROUNDS = 3
@@ -108,45 +109,26 @@ def _start_key(plugins: int, instances: int) -> str:
 def take(kinds: Sequence[Kind], rounds: int, console: Console, *, starts: bool) -> Run:
     """Measure every step in every round, on one node, then the starts."""
     peers = [peer for kind in kinds for peer in kind.peers()]
-    found: dict[str, list[Figures]] = {peer.key: [] for peer in peers}
-    problems: dict[str, str] = {}
+    registrations = REGISTRATIONS if starts else ()
     with private_node(console) as node:
         machine, stage = describe(node), Stage(node, None, PLAN)
-        with progress(console, rounds * len(peers) + (len(REGISTRATIONS) if starts else 0)) as step:
-            for _ in range(rounds):
-                for peer in peers:
-                    if peer.key not in problems:
-                        try:
-                            found[peer.key].append(measure(peer, stage, step.telling(f"{peer.title}:")))
-                        except BenchmarkError as error:
-                            problems[peer.key] = f"failed: {error}"
-                    step.advance()
+        with progress(console, rounds * len(peers) + len(registrations)) as steps:
             results = [
-                Result(
-                    key=peer.key,
-                    title=peer.title,
-                    usage=peer.usage,
-                    versions=versions(peer.distributions),
-                    rounds=tuple(found[peer.key]),
-                    problem=problems.get(peer.key),
-                )
-                for peer in peers
+                *in_rounds(peers, rounds, stage, steps, {}),
+                *(_started(node, *sizes, steps) for sizes in registrations),
             ]
-            if starts:
-                results += [_started(node, *sizes, step) for sizes in REGISTRATIONS]
-    return Run(
-        taken_at=datetime.now(UTC).isoformat(), machine=machine, settings={"rounds": rounds}, results=tuple(results)
-    )
+    settings = {"rounds": rounds, "seconds": asdict(PLAN)}
+    return Run(taken_at=datetime.now(UTC).isoformat(), machine=machine, settings=settings, results=tuple(results))
 
 
-def _started(node: RabbitMQNode, plugins: int, instances: int, step: Steps) -> Result:
+def _started(node: RabbitMQNode, plugins: int, instances: int, steps: Steps) -> Result:
     title = f"{plugins * instances:,} registrations"
-    tell = step.telling(f"{title}:")
+    tell = steps.telling(f"{title}:")
     tell("are written")
     with filled(plugins, instances) as store:
         tell("a broker starts")
         empty, again = start_seconds(node, store)
-    step.advance()
+    steps.advance()
     usage = f"{plugins} plugins, {instances} instances each"
     figures = {"empty_s": empty, "again_s": again}
     return Result(key=_start_key(plugins, instances), title=title, usage=usage, rounds=(figures,))
@@ -169,7 +151,7 @@ def tables(run: Run) -> list[Table]:
 def markdown(run: Run) -> str:
     """The same for a page."""
     grids = [grid(heads, cells, numbers=range(1, len(heads))) for heads, cells in _parts(run.figures())]
-    return "\n\n".join([where(run), *grids])
+    return "\n\n".join([where(run), *grids, *problems(run)])
 
 
 def _parts(figures: Mapping[str, Figures]) -> list[tuple[Sequence[str], list[list[str]]]]:
@@ -201,8 +183,7 @@ def main() -> None:
         print(markdown(run))
         return
     console = Console(width=None if sys.stdout.isatty() else 160)
-    problems = [f"{result.title}: {result.problem}" for result in run.results if result.problem]
-    console.print(*tables(run), *problems, where(run), sep="\n", highlight=False)
+    console.print(*tables(run), *problems(run), where(run), sep="\n", highlight=False)
 
 
 if __name__ == "__main__":

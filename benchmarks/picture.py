@@ -53,9 +53,8 @@ PANELS = (
 def picture(run: Run) -> str:
     """Draw what was measured, the fastest first; the same run gives the same picture."""
     figures = run.figures()
-    shown = sorted(
-        (result for result in run.results if result.key in figures), key=lambda one: -figures[one.key]["rate_64"]
-    )
+    calls = [result for result in run.results if result.subject == "calls" and result.rounds]
+    shown = sorted(calls, key=lambda one: -figures[one.key]["rate_64"])
     height = TOP + ROW * len(shown) + BOTTOM
     wide = (WIDTH - NAMES - MARGIN) / len(PANELS)
     bottom = height - BOTTOM / 2 + 4

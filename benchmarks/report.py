@@ -30,7 +30,7 @@ class Column:
         return number(ratio(figures, self.figure, key, self.other), 2)
 
 
-COLUMNS = (
+CALLS_COLUMNS = (
     Column("p50 µs", "p50_us"),
     Column("p99 µs", "p99_us"),
     Column("calls/s, 64", "rate_64"),
@@ -43,10 +43,29 @@ COLUMNS = (
     Column("calls/s : tutorial", "rate_64", TUTORIAL),
     Column("CPU : tutorial", "cpu_ms", TUTORIAL),
 )
-LEGEND = (
+CALLS_LEGEND = (
     "p50, p99: one call in flight; calls/s: 64 and 256 in flight; CPU: milliseconds of client and server per 1000 "
     "calls with 64 in flight; RabbitMQ: of its process; MiB: resident memory of client and server; then ratios."
 )
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of peers.
+
+    Attributes:
+        title: What stands above it.
+        columns: The figures it shows.
+        legend: What they are.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    legend: str
+
+
+SECTIONS = {"calls": Section("Calls", CALLS_COLUMNS, CALLS_LEGEND)}
+"""The tables, by the subject of the results that they show."""
 AIM_HEADS = ("", "aim", "found", "")
 
 
@@ -55,15 +74,23 @@ def number(value: float | None, digits: int = 0) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}"
 
 
-def peers_table(run: Run) -> Table:
-    """One row a peer: the medians, then how they relate to C and to the tutorial."""
+def _sections(run: Run) -> Iterator[tuple[Section, list[Result]]]:
+    for subject, section in SECTIONS.items():
+        if found := [result for result in run.results if result.subject == subject]:
+            yield section, found
+
+
+def peers_tables(run: Run) -> Iterator[Table | str]:
+    """For each subject one row a peer, the medians and then how they relate to others', and the legend."""
     figures = run.figures()
-    table = Table("", *(column.head for column in COLUMNS), title="Calls")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for result in run.results:
-        table.add_row(*_cells(result, figures), style="bold" if result.key.startswith("ours") else "")
-    return table
+    for section, results in _sections(run):
+        table = Table("", *(column.head for column in section.columns), title=section.title)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for result in results:
+            table.add_row(*_cells(section, result, figures), style="bold" if result.key.startswith("ours") else "")
+        yield table
+        yield section.legend
 
 
 def problems(run: Run) -> list[str]:
@@ -71,10 +98,10 @@ def problems(run: Run) -> list[str]:
     return [f"{result.title}: {result.problem}" for result in run.results if result.problem]
 
 
-def _cells(result: Result, figures: Mapping[str, Figures]) -> list[str]:
+def _cells(section: Section, result: Result, figures: Mapping[str, Figures]) -> list[str]:
     if result.key not in figures:
         return [result.title, "failed" if (result.problem or "").startswith("failed") else "not installed"]
-    return [result.title, *(column.show(result.key, figures) for column in COLUMNS)]
+    return [result.title, *(column.show(result.key, figures) for column in section.columns)]
 
 
 def aims_table(run: Run) -> Table:
@@ -101,18 +128,15 @@ def _colour(row: Judged) -> str:
 
 
 def markdown(run: Run) -> str:
-    """Both tables and what they were taken on, for a page."""
+    """All tables and what they were taken on, for a page."""
     figures = run.figures()
-    peers = [_cells(result, figures) for result in run.results]
+    parts = [where(run)]
+    for section, results in _sections(run):
+        heads = ["", *(column.head for column in section.columns)]
+        cells = [_cells(section, result, figures) for result in results]
+        parts += [grid(heads, cells, numbers=range(1, len(heads))), section.legend]
     aims = [cells for _, cells in _aims(run)]
-    parts = [
-        where(run),
-        grid(["", *(column.head for column in COLUMNS)], peers, numbers=range(1, len(COLUMNS) + 1)),
-        LEGEND,
-        *problems(run),
-        grid(AIM_HEADS, aims, numbers=[2]),
-    ]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *problems(run), grid(AIM_HEADS, aims, numbers=[2])])
 
 
 def where(run: Run) -> str:

@@ -5,6 +5,7 @@ import pytest
 from benchmarks.compile import SOURCES
 from benchmarks.payload import CONTACT, dumps
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
+from benchmarks.rounds import turned
 
 
 def make_peer(**fields: object) -> Peer:
@@ -22,6 +23,13 @@ def test_those_named_are_chosen_in_the_order_of_the_catalogue() -> None:
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="no peer is called zmq; there are c, ours,"):
         chosen("c,zmq")
+
+
+def test_each_round_begins_with_another_peer() -> None:
+    peers = [make_peer(key=key) for key in "abc"]
+
+    assert ["".join(peer.key for peer in turned(peers, number)) for number in range(4)] == ["abc", "bca", "cab", "abc"]
+    assert turned([], 1) == []
 
 
 def test_keys_are_unique() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.figures import Run, medians
+from benchmarks.figures import Result, Run, medians
 from tests.unit.benchmarks.runs import figures, result, run
 
 
@@ -53,3 +53,10 @@ def test_only_what_was_measured_has_figures() -> None:
 def test_what_is_no_run_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="this is no run of 'make bench'"):
         Run.parse(document)
+
+
+def test_a_peer_has_the_figures_of_all_its_subjects() -> None:
+    calls = result("ours", {"rate_64": 1.0})
+    events = Result(key="ours", title="Ours", rounds=({"events_rate": 2.0},), subject="events")
+
+    assert run(calls, events).figures() == {"ours": {"rate_64": 1.0, "events_rate": 2.0}}

@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console, RenderableType
 
-from benchmarks.report import aims_table, grid, markdown, peers_table, problems
+from benchmarks.figures import Run
+from benchmarks.report import aims_table, grid, markdown, peers_tables, problems
 from tests.unit.benchmarks.runs import figures, result, run
 
 TAKEN = run(
@@ -23,8 +24,12 @@ def shown(table: RenderableType) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
 
 
+def calls_of(taken: Run) -> RenderableType:
+    return next(peers_tables(taken))
+
+
 def test_a_peer_has_its_figures_and_its_ratios() -> None:
-    ours = shown(peers_table(TAKEN))[1]
+    ours = shown(calls_of(TAKEN))[1]
 
     assert ours == ["The ours", "150", "400", "10,000", "9,000", "50", "60", "80", "1.50", "0.50", "10.00", "0.10"]
 
@@ -32,19 +37,19 @@ def test_a_peer_has_its_figures_and_its_ratios() -> None:
 def test_a_figure_that_could_not_be_read_is_a_dash() -> None:
     without = {name: value for name, value in figures().items() if name != "rabbitmq_cpu_ms"}
 
-    assert shown(peers_table(run(result("grpc", without))))[0] == [
+    assert shown(calls_of(run(result("grpc", without))))[0] == [
         *["The grpc", "200", "400", "8,000", "9,000", "100", "-", "80"],
         *["-", "-", "-", "-"],
     ]
 
 
 def test_a_peer_that_is_missing_says_so_and_the_reason_is_told_below() -> None:
-    assert shown(peers_table(TAKEN))[3][:2] == ["The nameko", "not installed"]
+    assert shown(calls_of(TAKEN))[3][:2] == ["The nameko", "not installed"]
     assert problems(TAKEN) == ["The nameko: not installed: 'nameko' is missing; make bench installs it"]
 
 
 def test_a_peer_that_failed_says_so() -> None:
-    assert shown(peers_table(run(result("c", problem="failed: no"))))[0][:2] == ["The c", "failed"]
+    assert shown(calls_of(run(result("c", problem="failed: no"))))[0][:2] == ["The c", "failed"]
 
 
 def test_aims_say_what_was_found_and_whether_that_is_enough() -> None:
@@ -74,3 +79,7 @@ def test_markdown_holds_both_tables_and_where_they_were_taken() -> None:
 
 def test_rows_in_markdown_are_filled_and_their_bars_escaped() -> None:
     assert grid(["a", "b"], [["x|y"]], numbers=[1]).splitlines() == ["| a | b |", "| --- | ---: |", r"| x\|y |  |"]
+
+
+def test_a_subject_without_results_has_no_table() -> None:
+    assert list(peers_tables(run())) == []
