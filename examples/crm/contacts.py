@@ -5,7 +5,6 @@ import contextlib
 from datetime import UTC, datetime
 
 from contracts.errors import PlexicaError
-from examples.crm.checks import checked
 from examples.crm.models import Contact, ContactInput, ContactQuery
 from examples.crm.store import Book, Store
 from plugin_runtime import Call, Plugin, Refusal, Reply
@@ -18,16 +17,15 @@ def serve_contacts(crm: Plugin, store: Store) -> None:
     contacts = crm.service("crm.contacts")
 
     @contacts.get("/contacts")
-    async def list_contacts(call: Call) -> Reply:
-        query = checked(ContactQuery, dict(call.query))
+    async def list_contacts(call: Call, query: ContactQuery) -> Reply[list[Contact]]:
         page, total = store.of(call.tenant.id).contacts.select(query.admits, query)
         return Reply(page, headers={"x-total-count": str(total)})
 
     @contacts.post("/contacts")
-    async def create_contact(call: Call) -> Reply:
-        book, new = store.of(call.tenant.id), checked(ContactInput, call.body)
+    async def create_contact(call: Call, body: ContactInput) -> Reply[Contact]:
+        book = store.of(call.tenant.id)
         contact = Contact(
-            **new.model_dump(), id=book.contacts.new_id(), created_at=datetime.now(UTC), created_by=call.caller
+            **body.model_dump(), id=book.contacts.new_id(), created_at=datetime.now(UTC), created_by=call.caller
         )
         book.contacts.put(contact)
         await _announce(call, book, "created", contact.id)
@@ -38,15 +36,14 @@ def serve_contacts(crm: Plugin, store: Store) -> None:
         return find_contact(store.of(call.tenant.id), id)
 
     @contacts.put("/contacts/:id")
-    async def replace_contact(call: Call, id: str) -> Contact:
+    async def replace_contact(call: Call, id: str, body: ContactInput) -> Contact:
         book = store.of(call.tenant.id)
-        old, new = find_contact(book, id), checked(ContactInput, call.body)
-        contact = book.contacts.put(old.model_copy(update=new.model_dump()))
+        contact = book.contacts.put(find_contact(book, id).model_copy(update=body.model_dump()))
         await _announce(call, book, "updated", id)
         return contact
 
     @contacts.delete("/contacts/:id")
-    async def delete_contact(call: Call, id: str) -> Reply:
+    async def delete_contact(call: Call, id: str) -> Reply[None]:
         book = store.of(call.tenant.id)
         find_contact(book, id)
         book.contacts.remove(id)

@@ -27,6 +27,7 @@ class Annotations:
         body: The type of the body; None where the handler takes none, or takes any.
         query: The type of the query, likewise.
         reply: The type of the data answered.
+        answers_nothing: The handler says that there is no data; nothing is checked then.
         takes: Which of `RESERVED` the handler takes.
         optional: Which of those have a default.
     """
@@ -35,6 +36,7 @@ class Annotations:
     body: Any = None
     query: Any = None
     reply: Any = None
+    answers_nothing: bool = False
     takes: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
 
@@ -64,6 +66,7 @@ def annotations_of(handler: Callable[..., Awaitable[Any]], path_params: typing.S
         body=_said(reserved.get(BODY)),
         query=None if reserved.get(QUERY) in {Query, Mapping[str, str]} else _said(reserved.get(QUERY)),
         reply=None if is_plain(answered) else answered,
+        answers_nothing=answered in {None, NoneType},
         takes=frozenset(taken),
         optional=frozenset(name for name, found in taken.items() if found.default is not UNANNOTATED),
     )

@@ -24,6 +24,9 @@ _REFUSED = (PydanticUserError, SchemaError, TypeError, NameError, AttributeError
 """What pydantic raises of a type that it cannot handle."""
 
 
+NOTHING: Schema = {"type": "null"}
+
+
 class UnfitCall(Exception):  # noqa: N818 - the caller's mistake, and no fault of the handler that it did not reach
     """A call does not fit its handler, which was not run; ``reason`` is what the caller is told."""
 
@@ -92,7 +95,8 @@ class HandlerTypes:
             ("query", QUERY, self._query, request_schema),
             ("response", REPLY, self._reply, response_schema),
         )
-        return {key: _schema(name, typed, make) for key, name, typed, make in parts if typed is not None}
+        found = {key: _schema(name, typed, make) for key, name, typed, make in parts if typed is not None}
+        return {**found, "response": dict(NOTHING)} if self.annotations.answers_nothing else found
 
     def around(self, handler: Handler) -> Handler:
         """The handler as the server runs it, with the call and the path's texts; itself where it declares nothing."""

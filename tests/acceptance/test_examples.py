@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.testing import running
-from contracts.errors import ServiceNotFoundError, UnresolvableError
+from contracts.errors import InvalidRequestError, ServiceNotFoundError, UnresolvableError
 from contracts.manifest import PluginManifest
 from examples import analytics, crm, invoicing, marketing
 from plugin_runtime import Plugin, TenantClient
@@ -130,7 +130,7 @@ async def test_refusals_of_the_samples_say_what_is_wrong(world: World) -> None:
     acme = await audience(world)
     for service, method, path, body, status, error in (
         ("crm.contacts", "GET", "/contacts/cnt_9", None, 404, "Contact not found"),
-        ("crm.contacts", "POST", "/contacts", {"name": ""}, 400, "Validation failed"),
+        ("crm.deals", "POST", "/deals", {"title": ""}, 400, "Validation failed"),
         ("crm.deals", "POST", "/deals", {"title": "x", "contactId": "cnt_9", "amount": 1}, 400, "Unknown contact"),
         ("invoicing.invoices", "POST", "/invoices", {"dealId": "deal_9"}, 404, "Deal not found"),
         ("marketing.campaigns", "GET", "/campaigns/none/members", None, 404, "Campaign not found"),
@@ -138,6 +138,10 @@ async def test_refusals_of_the_samples_say_what_is_wrong(world: World) -> None:
         result = await acme.service(service).request(method, path, body=body)
 
         assert (result.status, result.data["error"]) == (status, error)
+    with pytest.raises(
+        InvalidRequestError, match=r"^body\.name: must have at least 1 .*; body\.email: is required"
+    ):
+        await acme.service("crm.contacts").post("/contacts", body={"name": ""})
 
 
 async def test_tenants_have_a_book_each(world: World) -> None:

@@ -10,6 +10,7 @@ from contracts.calls import CallRequest, Query
 from contracts.codec import decode, encode
 from contracts.errors import RemoteError, ServiceNotFoundError, UnauthenticatedError
 from plugin_runtime import Call, Deadline, Event, Plugin, Refusal, Reply, TenantClient
+from plugin_runtime.typed.handlers import UnfitCall
 
 
 class Platform:
@@ -44,6 +45,8 @@ class Platform:
         )
         try:
             answer = await match.mark.handler(call, **match.params)
+        except UnfitCall as unfit:
+            raise unfit.reason from None
         except Refusal as refusal:
             answer = Reply(refusal.data, status=refusal.status)
         reply = answer if isinstance(answer, Reply) else Reply(answer)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import CodedError
+from contracts.errors import CodedError, InvalidRequestError
 from examples import analytics, crm, invoicing, marketing
 from plugin_runtime import Plugin, Reply
 from tests.unit.examples.platform import Platform, ids
@@ -81,7 +81,15 @@ async def test_what_is_not_there_is_not_found(platform: Platform, method: str, r
 
 @pytest.mark.parametrize("body", [None, [], "Eve", {}, {"name": "Eve", "email": 5}])
 async def test_a_body_that_is_no_contact_is_refused_with_every_reason(platform: Platform, body: Any) -> None:
-    reply = await ask(platform, "POST", "crm.contacts", "/contacts", body=body)
+    with pytest.raises(InvalidRequestError, match=r"^body(\.name|\.email)?: ") as caught:
+        await ask(platform, "POST", "crm.contacts", "/contacts", body=body)
+
+    assert all({"path", "message"} == set(detail) for detail in caught.value.details["errors"])
+    assert platform.events == []
+
+
+async def test_a_body_that_is_no_deal_is_refused_with_every_reason(platform: Platform) -> None:
+    reply = await ask(platform, "POST", "crm.deals", "/deals", body={"title": "Big"})
 
     assert (reply.status, reply.data["error"]) == (400, "Validation failed")
     assert all({"loc", "msg", "type"} == set(detail) for detail in reply.data["details"])

@@ -29,10 +29,10 @@ def made(annotation: Any = Contact, **keys: Any) -> Plugin:
     service = {"name": "crm.contacts", "version": "1.0.0", "endpoints": [endpoint]}
     crm = Plugin.from_manifest({"id": "plugin-crm", "name": "CRM", "version": "1.0.0", "api": {"services": [service]}})
 
-    async def create(call: Call, body: Any) -> None:
+    async def create(call: Call, body: Any) -> Any:
         del call, body
 
-    create.__annotations__["body"] = annotation
+    create.__annotations__ |= {"body": annotation, "return": Any if annotation is Any else None}
     crm.service("crm.contacts").post("/contacts")(create)
     return crm
 
@@ -60,6 +60,10 @@ def test_what_is_registered_is_a_valid_manifest() -> None:
     manifest = made().definition.described()
 
     assert PluginManifest.load(manifest.to_json()) == manifest
+
+
+def test_a_handler_that_answers_nothing_says_so() -> None:
+    assert registered(made()).response == {"type": "null"}
 
 
 def test_a_handler_without_types_leaves_the_manifest_as_it_is() -> None:
