@@ -138,9 +138,7 @@ async def test_refusals_of_the_samples_say_what_is_wrong(world: World) -> None:
         result = await acme.service(service).request(method, path, body=body)
 
         assert (result.status, result.data["error"]) == (status, error)
-    with pytest.raises(
-        InvalidRequestError, match=r"^body\.name: must have at least 1 .*; body\.email: is required"
-    ):
+    with pytest.raises(InvalidRequestError, match=r"^body\.name: must have at least 1 .*; body\.email: is required"):
         await acme.service("crm.contacts").post("/contacts", body={"name": ""})
 
 

@@ -55,10 +55,14 @@ def test_session_prints_what_the_page_says(tmp_path: Path, page: Path, monkeypat
     plexica = Desk(tmp_path)
 
     for words, expected in commands(page):
-        called = plugin_of(page, tmp_path) if words[0] == "call" else None
+        called = plugin_of(page, tmp_path) if words[0] in {"call", "client"} else None
         answer = plexica(*words, plugins=[called] if called else None)
 
         assert timeless(answer.out + answer.err) == timeless(expected), words
+        if "-o" in words:  # what a command wrote, the page shows as a program
+            written = words[words.index("-o") + 1]
+            shown = next(program.text for program in programs(page) if program.file == written)
+            assert shown == f"# {written}\n{(tmp_path / written).read_text()}"
 
 
 @pytest.mark.parametrize("document", MANIFESTS)
