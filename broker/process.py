@@ -16,6 +16,7 @@ from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime import configure_logs
 from plugin_runtime.context import new_instance
+from plugin_runtime.loops import run
 from plugin_runtime.signals import run_until_signalled
 from plugin_runtime.transport.address import Address
 from plugin_runtime.transport.base import Transport
@@ -61,7 +62,7 @@ def run_broker(settings: BrokerSettings) -> None:
         log.info("broker.stopped")
 
     try:
-        asyncio.run(run_until_signalled(serve))
+        run(run_until_signalled(serve))
     except* BrokerLockedError as group:
         raise group.exceptions[0] from None
 

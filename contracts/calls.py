@@ -108,14 +108,15 @@ class CallRequest:
     body: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        """The request as it crosses the wire."""
-        return {
-            "method": self.method,
-            "path": self.path,
-            "query": self.query.to_json(),
-            "headers": dict(self.headers),
-            "body": self.body,
-        }
+        """The request as it crosses the wire; what is empty is left out."""
+        document: dict[str, Any] = {"method": self.method, "path": self.path}
+        if self.query:
+            document["query"] = self.query.to_json()
+        if self.headers:
+            document["headers"] = dict(self.headers)
+        if self.body is not None:
+            document["body"] = self.body
+        return document
 
     @classmethod
     def from_json(cls, document: Any) -> "CallRequest":
@@ -194,7 +195,9 @@ class CallReply:
 
     def to_json(self) -> dict[str, Any]:
         """The reply as it crosses the wire."""
-        document: dict[str, Any] = {"status": self.status, "headers": dict(self.headers)}
+        document: dict[str, Any] = {"status": self.status}
+        if self.headers:
+            document["headers"] = dict(self.headers)
         if self.error is not None:
             return {**document, "error": self.error}
         return {**document, "data": self.data}

@@ -13,6 +13,7 @@ from contracts.topology import Topology
 from plugin_runtime.context import new_instance
 from plugin_runtime.definition import Definition, default_name
 from plugin_runtime.logs import configure_logs
+from plugin_runtime.loops import run
 from plugin_runtime.marks import Function, ServiceDefinition, SubscriptionMark
 from plugin_runtime.platform_client import PlatformClient
 from plugin_runtime.registration import RemoteRegistrar
@@ -114,7 +115,7 @@ class Plugin:
         """
         try:
             configure_logs(RuntimeSettings.read().log_format)
-            asyncio.run(self._run_until_signalled(url))
+            run(self._run_until_signalled(url))
         except PlexicaError as error:
             said = str(error)
             raise SystemExit(said if said.startswith(self.id) else f"{self.id}: {said}") from error

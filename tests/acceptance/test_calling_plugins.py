@@ -20,7 +20,7 @@ from contracts.errors import (
     TenantNotFoundError,
     VersionMismatchError,
 )
-from plugin_runtime import Call, Plugin, Reply
+from plugin_runtime import Call, Event, Plugin, Reply
 from plugin_runtime.calls.server import CallServer
 from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
@@ -235,6 +235,35 @@ async def test_request_id_is_one_for_everything_a_call_sets_going(world: World) 
 
     assert [len(set(pair)) for pair in ids] == [1, 1]
     assert ids[0] != ids[1]
+
+
+async def test_trace_is_one_for_everything_a_call_sets_going(world: World) -> None:
+    """The W3C's: one trace id, a step of its own for each message, and the request's id where it begins here."""
+    crm = make_plugin("crm", "GET /outer", "GET /inner")
+    heard: list[Event] = []
+
+    @crm.service(SERVICE).get("/inner")
+    async def inner(call: Call) -> str | None:
+        await call.tenant.emit("crm.events.contact.read", {})
+        return call.traceparent
+
+    @crm.service(SERVICE).get("/outer")
+    async def outer(call: Call) -> list[str | None]:
+        nested = await call.tenant.service(SERVICE).get("/inner")
+        return [call.request_id, call.traceparent, nested]
+
+    @crm.on("crm.events.contact.read")
+    async def read(event: Event) -> None:
+        heard.append(event)
+
+    await world.connect(crm)
+    acme = await world.tenant()
+    request_id, called, nested = await acme.service(SERVICE).get("/outer")
+    await eventually(lambda: heard)
+
+    steps = [called, nested, heard[0].traceparent]
+    assert [step.split("-")[1] for step in steps] == [request_id] * 3
+    assert len(set(steps)) == 3
 
 
 # Deadlines

@@ -152,7 +152,6 @@ def test_a_coded_error_travels_as_code_message_and_details() -> None:
 
     assert reply.to_json() == {
         "status": 409,
-        "headers": {},
         "error": {
             "code": "STILL_REQUIRED",
             "message": "plugin-crm is still required",

@@ -1,13 +1,17 @@
 """JSON to bytes and back, and nothing that is not JSON."""
 
 import uuid
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts import codec
 from contracts.codec import decode, encode
 from contracts.errors import InvalidRequestError, MalformedMessageError
 from contracts.registry import Heartbeat
@@ -17,9 +21,44 @@ TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(SCALARS | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
 
 
+@pytest.fixture(params=["orjson", "json"], autouse=True)
+def _writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra ``speed``, and without."""
+    if request.param == "json":
+        monkeypatch.setattr(codec, "_orjson", None)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
     assert decode(encode(value)) == value
+
+
+@dataclass
+class Contact:
+    name: str
+    born: date
+    score: float | None = None
+
+
+class Grade(Enum):
+    GOOD = "good"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: "one", None: 2, 0.5: 4},
+        [Contact("Zoë", date(2000, 2, 29)), Contact("Al", date(1999, 1, 1), 0.1)],
+        [uuid.UUID(int=7), Decimal("1.50"), Grade.GOOD, {"a"}, (1, 2), b"bytes", datetime(2026, 1, 5)],  # noqa: DTZ001
+        [2**64, -(2**63) - 1, 1e16, 1e-7, -0.0, "null", None],
+    ],
+)
+def test_orjson_writes_what_is_read_the_same(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = encode(value)
+    monkeypatch.setattr(codec, "_orjson", None)
+
+    assert decode(written) == decode(encode(value))
 
 
 def test_text_is_written_as_utf8_without_spaces() -> None:
