@@ -1,6 +1,6 @@
 """What a tenant's flood does to another tenant's calls: p50 and p99 quiet and under flood, and refusals per tenant.
 
-Run ``python -m benchmarks.fairness [--seconds 20] [--times 20] [--url URL]``. Without ``--url`` a private RabbitMQ node
+Run ``python -m benchmarks.fairness [--seconds 30] [--times 20] [--url URL]``. Without ``--url`` a private RabbitMQ node
 is started, as the tests do. Broker, callee, the tenant that floods and the one that does not are four processes.
 Arrivals are open: whoever calls does not wait for answers, so a callee that falls behind hides nothing.
 """
@@ -29,7 +29,7 @@ from plugin_runtime import Call, Plugin
 from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from tests.rabbitmq import start_node
 
-CONCURRENCY, WORK_SECONDS = 4, 0.05
+CONCURRENCY, WORK_SECONDS = 4, 0.1
 SHARE_PER_SECOND = CONCURRENCY / WORK_SECONDS / 2
 """What each of two tenants gets of the callee."""
 
@@ -159,7 +159,7 @@ def compare(url: str, seconds: float, times: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each measurement takes")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long each measurement takes")
     parser.add_argument("--times", type=float, default=20.0, help="how many times its share the flooding tenant calls")
     parser.add_argument("--url", help="a RabbitMQ of one's own, in a vhost that nobody else uses")
     parser.add_argument("--broker", action="store_true", help=argparse.SUPPRESS)
