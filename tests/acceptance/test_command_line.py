@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
-from contracts.names import OPERATOR_PLUGIN
+from contracts.names import OPERATOR_PLUGIN, SYSTEM_PLUGIN
 from plugin_runtime import Call
+from plugin_runtime.context import new_id
+from plugin_runtime.transport.base import Transport
+from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from tests.acceptance.plugins import make_crm, make_plugin, manifest, need
 from tests.acceptance.world import ACME, LEASE_SECONDS, World, world_on
 from tests.factories import Json
@@ -312,3 +315,43 @@ async def test_a_bench_without_a_broker_leaves_nothing_to_say_but_that(vhost_url
     assert ran.status == 1
     assert len(ran.err.splitlines()) == 2
     assert ran.err.splitlines()[1].startswith("SERVICE_UNAVAILABLE: no broker answers on amqp://")
+
+
+# Where each plugin has a RabbitMQ user of its own
+
+ALL = ".*"
+OWN = r"^(replies|instance)\.plugin-plexica\..*$"
+"""The queues that the command makes for itself, as docs/running.md says."""
+
+
+class Vouched(World):
+    """A world in which RabbitMQ vouches for each publisher: the login is the plugin."""
+
+    def __init__(self, node: RabbitMQNode, vhost: str) -> None:
+        super().__init__(node.url(vhost), store=None, auto_install=True)
+        self._urls = {name: node.url(vhost, name, "secret") for name in (SYSTEM_PLUGIN, "plugin-crm")}
+
+    def transport(self, identity: str, instance: str = "") -> Transport:
+        return make_transport(DEFAULT_TRANSPORT, self._urls[identity], identity=identity, instance=instance or new_id())
+
+
+async def test_a_plugin_that_may_not_write_to_the_default_exchange_answers_the_command(
+    rabbitmq_node: RabbitMQNode, vhost: str
+) -> None:
+    plexica_writes = rf"^plexica\.(calls|replies|cancel)$|{OWN}"
+    rabbitmq_node.create_user(SYSTEM_PLUGIN, "secret", vhost, configure=ALL, write=ALL, read=ALL)
+    rabbitmq_node.create_user("plugin-crm", "secret", vhost, configure="^$", write=r"^plexica\.", read=ALL)
+    rabbitmq_node.create_user(OPERATOR_PLUGIN, "secret", vhost, configure=OWN, write=plexica_writes, read=ALL)
+    world = Vouched(rabbitmq_node, vhost)
+    await world.start_broker()
+    try:
+        await world.connect(make_crm({"name": "Ada"}))
+        url = rabbitmq_node.url(vhost, OPERATOR_PLUGIN, "secret")
+        called = await run(url, "call", "crm.contacts", "GET", "/contacts", "-t", ACME)
+    finally:
+        await world.close()
+        for user in (SYSTEM_PLUGIN, "plugin-crm", OPERATOR_PLUGIN):
+            rabbitmq_node.delete_user(user)
+
+    assert called.status == 0, called.err
+    assert called.json == {"name": "Ada"}
