@@ -86,7 +86,7 @@ def _method(name: str, endpoint: Endpoint, service: Metadata, types: Types) -> M
         params=tuple(params),
         query=_query(endpoint.query, names, f"{name} query", types),
         body=body if takes_body and endpoint.method not in BODILESS else None,
-        is_body_required=endpoint.request is not None and body != ANY and NONE not in body.split(" | "),
+        is_body_required=not _takes_none(body),
         reply=ANY if endpoint.response is None else types.of(endpoint.response, f"{name} reply"),
     )
 
@@ -112,12 +112,16 @@ def _query(schema: Schema | None, names: Names, hint: str, types: Types) -> tupl
             Parameter(
                 names.take(snake_case(key, "value")),
                 key,
-                annotation if is_required or annotation == ANY else joined([annotation, NONE]),
+                annotation if is_required or _takes_none(annotation) else joined([annotation, NONE]),
                 is_required=is_required,
                 description=description if isinstance(description, str) else "",
             )
         )
     return tuple(found)
+
+
+def _takes_none(annotation: str) -> bool:
+    return annotation in {ANY, NONE} or annotation.endswith(f" | {NONE}")
 
 
 def _resolved(schema: Schema) -> Schema:

@@ -43,11 +43,11 @@ def docstring(paragraphs: Sequence[str | Sequence[str]], indent: str) -> list[st
         if wrapped:
             blocks.append(wrapped)
     text = "\n\n".join("\n".join(block) for block in blocks)
-    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    escaped = text.replace("\\", "\\\\")
+    if '"""' in escaped or escaped.endswith('"'):
+        escaped = escaped.replace('"', '\\"')
     if "\n" in escaped:
         escaped += "\n"
-    elif escaped.endswith('"'):
-        escaped = f'{escaped[:-1]}\\"'
     lines = f'"""{escaped}"""'.split("\n")
     return [f"{indent}{line}".rstrip() for line in lines]
 

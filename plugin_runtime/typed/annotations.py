@@ -15,7 +15,8 @@ RESERVED = (BODY, QUERY)
 """Parameters that are filled from the call, unless the path has one of that name."""
 
 UNANNOTATED = inspect.Parameter.empty
-_SAYS_NOTHING: frozenset[Any] = frozenset({UNANNOTATED, Any, object, typing.NoReturn, typing.Never})
+_SAYS_NOTHING: tuple[Any, ...] = (UNANNOTATED, Any, object, typing.NoReturn, typing.Never)
+_NOTHING: tuple[Any, ...] = (None, NoneType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,11 @@ def annotations_of(handler: Callable[..., Awaitable[Any]], path_params: typing.S
     reserved = {name: _resolved(handler, name, found.annotation) for name, found in taken.items()}
     answered = data_type(_resolved(handler, REPLY, signature.return_annotation))
     return Annotations(
-        path={name: found for name, found in path.items() if found is not str and found not in _SAYS_NOTHING},
+        path={name: found for name, found in path.items() if not _is_one(found, (str, *_SAYS_NOTHING))},
         body=_said(reserved.get(BODY)),
-        query=None if reserved.get(QUERY) in {Query, Mapping[str, str]} else _said(reserved.get(QUERY)),
+        query=None if _is_one(reserved.get(QUERY), (Query,)) else _said(reserved.get(QUERY)),
         reply=None if is_plain(answered) else answered,
-        answers_nothing=answered in {None, NoneType},
+        answers_nothing=_is_one(answered, _NOTHING),
         takes=frozenset(taken),
         optional=frozenset(name for name, found in taken.items() if found.default is not UNANNOTATED),
     )
@@ -84,7 +85,7 @@ def data_type(annotation: Any) -> Any:
         return get_args(annotation)[0]
     if get_origin(annotation) in {Union, UnionType}:
         members = [data_type(member) for member in get_args(annotation)]
-        return Any if any(member in _SAYS_NOTHING for member in members) else Union[tuple(members)]  # noqa: UP007
+        return Any if any(_is_one(member, _SAYS_NOTHING) for member in members) else Union[tuple(members)]  # noqa: UP007
     return annotation
 
 
@@ -94,16 +95,21 @@ def is_plain(annotation: Any) -> bool:
     >>> is_plain(list[dict[str, Any]]), is_plain(list[int]), is_plain(None)
     (True, False, True)
     """
-    if annotation in _SAYS_NOTHING or annotation in {None, NoneType, dict, list}:
+    if _is_one(annotation, (*_SAYS_NOTHING, *_NOTHING, dict, list)):
         return True
     if get_origin(annotation) not in {dict, list}:
         return False
     *keys, inner = get_args(annotation)
-    return all(key is str for key in keys) and is_plain(inner) and inner not in {None, NoneType}
+    return all(key is str for key in keys) and is_plain(inner) and not _is_one(inner, _NOTHING)
 
 
 def _said(annotation: Any) -> Any:
-    return None if annotation in _SAYS_NOTHING else annotation
+    return None if _is_one(annotation, _SAYS_NOTHING) else annotation
+
+
+def _is_one(annotation: Any, of: tuple[Any, ...]) -> bool:
+    """Whether it is one of them; by identity, since annotations need not be hashable."""
+    return any(annotation is one for one in of)
 
 
 def _resolved(handler: Any, name: str, annotation: Any) -> Any:

@@ -166,15 +166,16 @@ class HandlerTypes:
         return read_text(self._query.adapter, values, self._query.annotation, QUERY)
 
     def _written(self, reply: _Typed, data: Any) -> Any:
-        shown = name_of(reply.annotation)
         try:
             valid = reply.adapter.validate_python(data, from_attributes=True, by_alias=True, by_name=True)
             return reply.adapter.dump_python(valid, mode="json", by_alias=True, warnings="error")
         except ValidationError as error:
             problems = told(explain(error, reply.annotation, "reply"))
-            raise UnfitAnswerError(f"the handler's answer is no {shown}: {problems}") from error
+            text = f"the handler's answer is no {name_of(reply.annotation)}: {problems}"
+            raise UnfitAnswerError(text) from error
         except PydanticSerializationError as error:
-            raise UnfitAnswerError(f"the handler's answer cannot be written as {shown}: {error}") from error
+            text = f"the handler's answer cannot be written as {name_of(reply.annotation)}: {error}"
+            raise UnfitAnswerError(text) from error
 
 
 def _typed(name: str, annotation: Any) -> _Typed:

@@ -2,6 +2,8 @@
 
 from typing import Any, assert_type
 
+from pydantic import TypeAdapter
+
 from contracts import DataChange, PluginManifest, satisfies
 from contracts.calls import CallResult
 from contracts.dependencies import CanUninstall, Resolution
@@ -28,6 +30,12 @@ async def get_contact(call: Call, id: str) -> Reply:
     return Reply({}, status=201)
 
 
+@contacts.put("/contacts/:id")
+async def change_contact(call: Call, id: int, body: Contact) -> Reply[Contact]:
+    del call, id
+    return Reply(body, status=200)
+
+
 @crm.on("crm.events.contact.created", name="welcome", broadcast=True)
 async def welcome(event: Event) -> None:
     assert_type(event.tenant, TenantClient)
@@ -49,6 +57,8 @@ async def callers() -> None:
         assert_type(await service.get("/contacts/1"), Any)
         assert_type(await service.get("/contacts/1", reply=Contact), Contact)
         assert_type(await service.get("/contacts", query={"limit": 10}, reply=list[Contact]), list[Contact])
+        either: TypeAdapter[Contact | None] = TypeAdapter(Contact | None)
+        assert_type(await service.get("/contacts/1", reply=either), Contact | None)
         assert_type(await service.request("GET", "/contacts", timeout=10), CallResult)
         assert_type(await acme.emit("crm.events.contact.created", {"contactId": "42"}), str)
         assert_type(await acme.data.set("crm.cache", "contact_count", 1250, ttl=3600), int)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from broker.client_source.names import LONGEST_NAME, Names, pascal_case, snake_case
 from broker.client_source.source import client_source
 from broker.client_source.text import docstring, literal
+from contracts.text import printable
 from plugin_runtime import Reply
 from plugin_runtime.testing import FakeTenant
 from tests.unit.broker.client_sources import DEALS, HOSTILE_ENDPOINTS, client_of, endpoint, loaded, offer
@@ -83,7 +84,8 @@ def test_hostile_names_and_texts_stay_names_and_texts() -> None:
     assert "os.abort()" in str(loaded(source).DealsClient.post_a_b.__doc__)
 
 
-TEXT = some.text(max_size=40)
+TEXT = some.text(max_size=40) | some.text(alphabet="\"'\\\n{}#x ", max_size=12)
+"""Any text, and more of those that end a text in Python."""
 
 
 @given(name=TEXT, other=TEXT, description=TEXT, value=TEXT | some.booleans() | some.integers())
@@ -104,7 +106,8 @@ def test_no_text_becomes_code(name: str, other: str, description: str, value: An
 @given(TEXT)
 def test_a_text_is_read_as_it_was_written(text: str) -> None:
     assert ast.literal_eval(literal(text)) == text
-    assert isinstance(ast.literal_eval("\n".join(docstring([text], ""))), str)
+    said = ast.literal_eval("\n".join(docstring([text], "")))
+    assert said.split() == printable(text.replace("\t", " ").replace("\n", " ")).split()
 
 
 @given(some.lists(TEXT, max_size=8))

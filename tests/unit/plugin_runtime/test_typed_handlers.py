@@ -376,6 +376,16 @@ async def test_a_literal_is_told_with_what_it_may_be() -> None:
     assert await refusal_of(look, body="c") == [{"path": "body", "message": "must be 'a' or 'b', found text 'c'"}]
 
 
+async def test_an_annotation_need_not_be_hashable() -> None:
+    async def look(call: Call, id: Any) -> Any:
+        del call
+        return [id]
+
+    look.__annotations__["id"] = Annotated[int, {"unit": "none"}]
+
+    assert await given(look, "/:id", id="7") == [7]
+
+
 @pytest.mark.parametrize("limit", [{"ge": date(2026, 1, 1)}, {"gt": date(2026, 1, 1)}])
 async def test_a_bound_that_is_no_number_is_told(limit: Any) -> None:
     async def look(call: Call, body: Any) -> None:
