@@ -148,7 +148,7 @@ async def stage(open_world: OpenWorld, request: pytest.FixtureRequest, monkeypat
     if code == "OVERLOADED":
         monkeypatch.setattr(topology, "CALL_QUEUE_LENGTH", 1)
         monkeypatch.setattr(server, "ROOM_PER_WORKER", 1)
-        monkeypatch.setattr(server, "LEAST_REFUSED_AT_ONCE", 1)
+        monkeypatch.setattr(server, "REFUSED_AT_ONCE", 1)
         monkeypatch.setenv("PLEXICA_CONCURRENCY", "1")
     if code in {"OUTCOME_UNKNOWN", "SERVICE_UNAVAILABLE"}:
         lease = {"lease_seconds": LEASE_SECONDS, "heartbeat_seconds": LEASE_SECONDS / 4}
