@@ -24,7 +24,7 @@ from benchmarks.picture import picture
 from benchmarks.processes import BenchmarkError, check_platform
 from benchmarks.progress import private_node, progress
 from benchmarks.report import aims_table, markdown, peers_tables, problems, where
-from benchmarks.rounds import in_rounds
+from benchmarks.rounds import count, in_rounds
 
 ROUNDS = 3
 WIDTH = 200
@@ -55,7 +55,7 @@ def _compiled(peers: Sequence[Peer], missing: dict[str, str], folder: Path) -> P
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each peer is measured ({ROUNDS})")
+    parser.add_argument("--rounds", type=count, default=ROUNDS, help=f"how often each peer is measured ({ROUNDS})")
     parser.add_argument("--only", default="", help=f"keys between commas, of {', '.join(peer.key for peer in PEERS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where every figure is written")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="where the picture is drawn")

@@ -26,7 +26,8 @@ from benchmarks.processes import check_platform
 from benchmarks.progress import Steps, private_node, progress
 from benchmarks.registrations import filled, start_seconds
 from benchmarks.report import grid, number, problems, where
-from benchmarks.rounds import in_rounds
+from benchmarks.rounds import count, in_rounds
+from plugin_runtime import configure_logs
 from tests.rabbitmq import RabbitMQNode
 
 ROUNDS = 3
@@ -165,7 +166,7 @@ def _parts(figures: Mapping[str, Figures]) -> list[tuple[Sequence[str], list[lis
 def main() -> None:
     keys = [kind.key for kind in KINDS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each step is measured ({ROUNDS})")
+    parser.add_argument("--rounds", type=count, default=ROUNDS, help=f"how often each step is measured ({ROUNDS})")
     parser.add_argument("--only", choices=[*keys, "start"], help="one of the kinds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where every figure is written")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
@@ -175,6 +176,7 @@ def main() -> None:
         run = Run.parse(json.loads(given.read.read_text()))
     else:
         check_platform()
+        configure_logs(level="error")  # the store is filled in this process
         kinds = [kind for kind in KINDS if given.only in {None, kind.key}]
         run = take(kinds, given.rounds, Console(stderr=True), starts=given.only in {None, "start"})
     if given.json:

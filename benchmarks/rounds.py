@@ -45,6 +45,17 @@ def in_rounds(
     )
 
 
+def count(word: str) -> int:
+    """A number of rounds on the command line.
+
+    Raises:
+        ValueError: It is no number, or less than 1.
+    """
+    if (number := int(word)) < 1:
+        raise ValueError(word)
+    return number
+
+
 def turned(peers: Sequence[Peer], number: int) -> list[Peer]:
     """The same peers, beginning with another one in each round: nobody is always measured after the same neighbour."""
     first = number % len(peers) if peers else 0

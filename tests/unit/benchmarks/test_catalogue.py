@@ -5,7 +5,7 @@ import pytest
 from benchmarks.compile import SOURCES
 from benchmarks.payload import CONTACT, dumps
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
-from benchmarks.rounds import turned
+from benchmarks.rounds import count, turned
 
 
 def make_peer(**fields: object) -> Peer:
@@ -58,3 +58,9 @@ def test_the_c_client_sends_the_same_bytes() -> None:
     literals = [line.strip().removesuffix("\\").strip().strip('"') for line in body.splitlines()]
 
     assert "".join(literals).replace("\\\\", "").replace('\\"', '"').strip("\\ ") == dumps(CONTACT).decode()
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "many"])
+def test_less_than_one_round_is_refused(word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        count(word)
