@@ -1,9 +1,10 @@
 """What every call carries: 221 bytes of JSON, as a CRM would send, encoded the same way by every peer in Python."""
 
-import importlib
 import json
 import os
 from typing import Any
+
+from benchmarks.speed import is_fast
 
 CONTACT: dict[str, Any] = {
     "id": "cnt_000000042",
@@ -20,12 +21,10 @@ CONTACT: dict[str, Any] = {
 BODY = "BENCH_BODY"
 """The variable by which calls carry a body of so many bytes instead."""
 
-ORJSON = "BENCH_ORJSON"
-"""The variable by which a peer is measured with orjson."""
+if is_fast():
+    import orjson
 
-if os.environ.get(ORJSON):
-    _orjson = importlib.import_module("orjson")
-    dumps, loads = _orjson.dumps, _orjson.loads
+    dumps, loads = orjson.dumps, orjson.loads
 else:
     loads = json.loads
 

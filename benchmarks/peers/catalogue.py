@@ -8,16 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.payload import ORJSON
+from benchmarks.speed import FAST
 
 Backdrop = Literal["vhost", "bus", "nats", "port"]
 """What a peer runs on: a fresh vhost, one with our broker on it, a nats-server, or just a free port."""
 
-UVLOOP = "BENCH_UVLOOP"
-"""The variable by which a peer's processes run on uvloop."""
-
-FAST = {UVLOOP: "yes", ORJSON: "yes"}
-"""How a row is measured with the extra ``speed``; what the bus itself needs for it is added here."""
+WITH_SPEED = {FAST: "yes"}
+"""How a row is measured with uvloop and orjson, for us the extra ``speed``; the others do without."""
 
 C_HEADER = Path("/usr/include/amqp.h"), Path("/usr/local/include/amqp.h"), Path("/opt/homebrew/include/amqp.h")
 
@@ -106,7 +103,7 @@ PEERS: tuple[Peer, ...] = (
         backdrop="bus",
         distributions=("uvloop", "orjson"),
         modules=("uvloop", "orjson"),
-        environment=FAST,
+        environment=WITH_SPEED,
         is_ours=True,
         optional=True,
     ),
@@ -196,7 +193,7 @@ PEERS: tuple[Peer, ...] = (
         usage="the same on uvloop, with orjson",
         module="nats_request",
         backdrop="nats",
-        environment=FAST,
+        environment=WITH_SPEED,
         optional=True,
         distributions=("nats-py", "uvloop", "orjson"),
         modules=("nats", "uvloop", "orjson"),

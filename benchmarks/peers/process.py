@@ -6,15 +6,14 @@ input says and answers with a line of JSON: see `benchmarks.load`.
 
 import asyncio
 import importlib
-import os
 import signal
 import sys
 from typing import Any
 
 from benchmarks.load import Phase, perform
 from benchmarks.payload import sent
-from benchmarks.peers.catalogue import UVLOOP
 from benchmarks.sampling import sampled
+from benchmarks.speed import hide_unless_fast, run
 
 
 async def serve(peer: Any, address: str) -> None:
@@ -38,15 +37,11 @@ async def call(peer: Any, address: str) -> None:
 
 def main() -> None:
     module, role, address = sys.argv[1:]
+    hide_unless_fast()  # before anything of the peer is imported
     peer = importlib.import_module(f"benchmarks.peers.{module}")
     work = serve(peer, address) if role == "serve" else call(peer, address)
     with sampled(role):
-        if os.environ.get(UVLOOP):
-            import uvloop
-
-            uvloop.run(work)
-        else:
-            asyncio.run(work)
+        run(work)
 
 
 if __name__ == "__main__":
