@@ -27,7 +27,7 @@ from benchmarks.sampling import FOLDER, Samples, by_function, by_part, collapsed
 ROLES = ("serve", "call")
 TITLES = {"serve": "callee", "call": "caller"}
 SECONDS, IN_FLIGHT, FUNCTIONS = 10.0, 64, 25
-LOOP = "base_events.py:BaseEventLoop.run_forever"
+LOOP = "benchmarks/speed.py:run"
 
 PARTS = (
     ("plugin_runtime/transport/lean", "lean transport"),
