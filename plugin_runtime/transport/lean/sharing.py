@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
@@ -64,24 +64,28 @@ class _WireProtocol(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(transport, asyncio.Transport):
-            self._wire.connected(transport)
+        # A stream's transport; uvloop's is one without being a child of asyncio's class.
+        self._wire.connected(cast(asyncio.Transport, transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - one size does for all
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        # uvloop comes here by itself: to it a child of asyncio.Protocol has no buffer, whatever else it is.
         if self._is_garbled:
             return
         try:
-            passed_on = self._wire.received(bytes(self._buffer[:nbytes]))
+            passed_on = self._wire.received(data)
         except FramingError as error:
             # aiormq takes it for a lost connection and closes; the supervisor opens another.
             self._is_garbled = True
             self._aiormq_reader.set_exception(ConnectionResetError(str(error)))
             return
         if passed_on:
-            self.data_received(passed_on)
+            super().data_received(passed_on)
 
     def eof_received(self) -> bool | None:
         self._wire.lost(None)
