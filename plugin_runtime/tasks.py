@@ -28,13 +28,16 @@ class TaskSet:
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = contextvars.copy_context()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin a piece of work."""
-        task = asyncio.get_running_loop().create_task(work, name=self._name, context=self._context.copy())
+        # Asked for once: in Python 3.11 each question for the running loop is a system call.
+        self._loop = self._loop or asyncio.get_running_loop()
+        task = self._loop.create_task(work, name=self._name, context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
@@ -43,6 +46,10 @@ class TaskSet:
         give_up_at = time.monotonic() + timeout
         while self._tasks and (left := give_up_at - time.monotonic()) > 0:
             await asyncio.wait(set(self._tasks), timeout=left)
+
+    def current(self) -> "asyncio.Task[Any] | None":
+        """The task that runs now, which need not be one of these."""
+        return asyncio.current_task(self._loop)
 
     async def drain(self, grace_seconds: float) -> int:
         """Wait for all work under way, at most so long, then cancel the rest; return how many were cancelled."""

@@ -73,6 +73,7 @@ class CallClient:
         self._instance = instance
         self._pending = Pending()
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._reply_to = topology.reply_key(transport.identity, instance)
         self._publisher = CallPublisher(transport, topology, self._pending, reply_to=self._reply_to)
 
@@ -161,7 +162,7 @@ class CallClient:
             key=self._topology.call_key(tenant, target.service, target.version),
             body=body,
             headers=await self._headers(tenant, target, context, deadline),
-            future=asyncio.get_running_loop().create_future(),
+            future=self._new_future(),
         )
         correlation_id = new_id()
         self._pending.add(correlation_id, waiting)
@@ -174,6 +175,11 @@ class CallClient:
             raise
         finally:
             self._pending.remove(correlation_id)
+
+    def _new_future(self) -> "asyncio.Future[Answer]":
+        # Asked for once: in Python 3.11 each question for the running loop is a system call.
+        self._loop = self._loop or asyncio.get_running_loop()
+        return self._loop.create_future()
 
     async def _headers(
         self, tenant: str, target: Target, context: Context, deadline: Deadline

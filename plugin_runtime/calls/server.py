@@ -263,7 +263,7 @@ class CallServer:
         return await self._handled(call)
 
     async def _handled(self, call: Received) -> CallReply | None:
-        call.task = task = asyncio.current_task()
+        call.task = task = self._work.current()
         try:
             reply = await handle(call, self._tenants, handlers_speak_codes=self._handlers_speak_codes)
         except (Exception, asyncio.CancelledError) as error:

@@ -5,7 +5,7 @@ taken channels have to write goes first::
 
     RabbitMQ ──► Wire.received ──┬─ deliveries, returns, confirms, flow of taken channels ──► TakenChannel
                                  └─ everything else, and a heartbeat once a second ──► aiormq's reader
-    RabbitMQ ◄── Wire.flush ◄──┬─ Wire.send: collected, one write for each turn of the event loop
+    RabbitMQ ◄── Wire.flush ◄──┬─ Wire.send: the first of a turn of the event loop at once, the others of it in one write
                                └─ aiormq's writer: at once, behind what was collected
 
 The heartbeats are for aiormq's watchdog. RabbitMQ sends none while it sends anything else, and what the taken channels
@@ -107,13 +107,18 @@ class Wire:
         self._settling.pop(channel, None)
 
     def send(self, data: bytes) -> None:
-        """Write whole frames, together with all others of this turn of the event loop."""
+        """Write whole frames: the first of a turn of the event loop at once, the others of that turn together.
+
+        One call alone does not wait for the end of its turn, and a hundred in one turn are two writes.
+        """
+        if not self._is_scheduled:
+            self._schedule()
+            self._write(data)
+            return
         self._unwritten.append(data)
         self._unwritten_bytes += len(data)
         if self._unwritten_bytes > MOST_UNWRITTEN_BYTES:
             self.flush()
-        else:
-            self._schedule()
 
     def settle(self, channel: TakenChannel) -> None:
         """Have the channel send its acknowledgements at the end of this turn."""
@@ -146,8 +151,7 @@ class Wire:
             data = b"".join(self._unwritten)
             self._unwritten.clear()
             self._unwritten_bytes = 0
-            if self._socket is not None and not self._socket.is_closing():
-                self._socket.write(data)
+            self._write(data)
 
     # For the socket and aiormq
 
@@ -226,6 +230,10 @@ class Wire:
         elif index == methods.CONNECTION_CLOSE:
             closed = methods.parse_close(payload)
             self.lost(AMQPConnectionError(closed.text or f"closed with {closed.code}"))
+
+    def _write(self, data: bytes) -> None:
+        if self._socket is not None and not self._socket.is_closing():
+            self._socket.write(data)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

@@ -22,15 +22,16 @@ unhurried = settings(deadline=None)
 DECLARED = Queue.DeclareOk("q", 0, 0)
 
 
-async def test_what_is_sent_in_one_turn_is_one_write() -> None:
+async def test_first_of_a_turn_goes_at_once_and_the_others_together() -> None:
     stage = Stage()
 
     for data in (b"a", b"b", b"c"):
         stage.wire.send(data)
     before = list(stage.socket.writes)
     await asyncio.sleep(0)
+    stage.wire.send(b"d")
 
-    assert (before, stage.socket.writes) == ([], [b"abc"])
+    assert (before, stage.socket.writes) == ([b"a"], [b"a", b"bc", b"d"])
 
 
 async def test_much_is_written_within_the_turn_so_that_the_socket_can_say_enough() -> None:
