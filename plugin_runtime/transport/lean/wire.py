@@ -5,7 +5,7 @@ taken channels have to write goes first::
 
     RabbitMQ ──► Wire.received ──┬─ deliveries, returns, confirms, flow of taken channels ──► TakenChannel
                                  └─ everything else, and a heartbeat once a second ──► aiormq's reader
-    RabbitMQ ◄── Wire.flush ◄──┬─ Wire.send: the first of a turn of the event loop at once, the others of it in one write
+    RabbitMQ ◄── Wire.flush ◄──┬─ Wire.send: the first of a turn of the event loop at once, its others together
                                └─ aiormq's writer: at once, behind what was collected
 
 The heartbeats are for aiormq's watchdog. RabbitMQ sends none while it sends anything else, and what the taken channels
