@@ -5,7 +5,8 @@ with every message are read and written here instead, without a queue, a task or
 
     framing      bytes to frames and back          pure
     methods      the methods of one message        pure
-    properties   a message's properties, headers   pure
+    properties   a message's properties            pure
+    tables       its headers                       pure
     confirms     which publish awaits what         pure
     settling     which acknowledgements to write   pure
     wire         the traffic of a connection, between its socket, aiormq and the taken channels

@@ -1,10 +1,9 @@
-"""A message's properties and headers, to bytes and back.
+"""A message's properties to bytes and back; its headers in `tables`.
 
 The usual ones are read and written here; whatever is unusual goes through pamqp, so that both transports of the bus
 put the same bytes on the wire and read the same messages from it.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from struct import Struct
@@ -12,7 +11,6 @@ from struct import error as StructError  # noqa: N812 - it is a class
 
 from pamqp.header import ContentHeader
 
-from contracts.codec import CALLER_HEADER, CHAIN_HEADER, GRANT_HEADER, INSTANCE_HEADER, TENANT_HEADER
 from plugin_runtime.transport.amqp_messages import (
     CONTENT_TYPE,
     PERSISTENT,
@@ -24,6 +22,7 @@ from plugin_runtime.transport.amqp_messages import (
 )
 from plugin_runtime.transport.base import HeaderValue, Message
 from plugin_runtime.transport.lean.methods import short_string
+from plugin_runtime.transport.lean.tables import UnusualError, decode_table, encode_table
 
 _BASIC = 60
 _CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE, _PRIORITY = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800
@@ -36,55 +35,18 @@ _BEFORE_TIMESTAMP = (_CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID)
 _AFTER_TIMESTAMP = (_TYPE, _USER_ID, _APP_ID)
 
 _HEADER = Struct(">HHQH")
-_LONG = Struct(">I")
 _TIME = Struct(">Q")
-_FLOAT = Struct(">f")
 _JSON = short_string(CONTENT_TYPE)
 _MODES = {True: bytes([PERSISTENT]), False: bytes([TRANSIENT])}
-_LONGEST_NAME = 128
-_REPEATED = frozenset({GRANT_HEADER, TENANT_HEADER, CALLER_HEADER, CHAIN_HEADER, INSTANCE_HEADER})
-"""Headers whose few values come again and again."""
-
 _KNOWN_WORDS = 1024
-"""So many words that come again and again (types, plugins, reply keys, names of headers) are kept as bytes."""
+"""So many words that come again and again (types, plugins, reply keys) are kept as bytes."""
 
 _LAST_SECOND = 0xFFFFFFFF
 """Later timestamps pamqp takes for milliseconds."""
 
-# The first row whose range holds a number decides; the order is pamqp's.
-_INTEGERS = (
-    (-0x80, 0x7F, b"b", Struct(">b")),
-    (-0x8000, 0x7FFF, b"s", Struct(">h")),
-    (0, 0xFFFF, b"u", Struct(">H")),
-    (-0x8000_0000, 0x7FFF_FFFF, b"I", Struct(">i")),
-    (0, 0xFFFF_FFFF, b"i", Struct(">I")),
-    (-(2**63), 2**63 - 1, b"l", Struct(">q")),
-)
-_TEXT, _VOID = ord("S"), ord("V")
-_FIXED = {
-    ord(kind): Struct(form)
-    for kind, form in (
-        ("t", "?"),
-        ("b", ">b"),
-        ("B", ">B"),
-        ("s", ">h"),
-        ("u", ">H"),
-        ("I", ">i"),
-        ("i", ">I"),
-        ("l", ">q"),
-        ("L", ">q"),
-        ("f", ">f"),
-        ("d", ">d"),
-    )
-}
-
 
 class UnreadableError(Exception):
     """Nobody can read these properties: text that is not UTF-8, a time beyond all calendars."""
-
-
-class _UnusualError(Exception):
-    """Left to pamqp."""
 
 
 def content_header(message: Message, *, app_id: str | None, user_id: str | None) -> bytes:
@@ -101,7 +63,7 @@ def content_header(message: Message, *, app_id: str | None, user_id: str | None)
     size = len(message.body)
     try:
         flags, properties = _encoded(message, app_id, user_id)
-    except (_UnusualError, StructError):
+    except (UnusualError, StructError):
         rest = properties_of(replace(message, app_id=app_id, user_id=user_id)).marshal()
         return _HEADER.pack(_BASIC, 0, size, 0)[:-2] + rest
     return _HEADER.pack(_BASIC, 0, size, flags) + properties
@@ -110,7 +72,7 @@ def content_header(message: Message, *, app_id: str | None, user_id: str | None)
 def _encoded(message: Message, app_id: str | None, user_id: str | None) -> tuple[int, bytes]:
     """Flags and values, in the order of the flags."""
     flags = _CONTENT_TYPE | _HEADERS | _DELIVERY_MODE
-    parts = [_JSON, _encoded_table(message.headers), _MODES[message.persistent]]
+    parts = [_JSON, encode_table(message.headers), _MODES[message.persistent]]
     if message.correlation_id:
         flags |= _CORRELATION_ID
         parts.append(short_string(message.correlation_id))
@@ -133,53 +95,9 @@ def _encoded(message: Message, app_id: str | None, user_id: str | None) -> tuple
     return flags, b"".join(parts)
 
 
-def _encoded_table(headers: Mapping[str, HeaderValue]) -> bytes:
-    parts = []
-    for name in sorted(headers):
-        value = headers[name]
-        parts.append(_known_name(name))
-        if not isinstance(value, str):
-            parts.append(_encoded_number(value))
-        elif name in _REPEATED:
-            parts.append(_repeated_text(value))
-        else:
-            text = value.encode()
-            parts += (b"S", _LONG.pack(len(text)), text)
-    table = b"".join(parts)
-    return _LONG.pack(len(table)) + table
-
-
 @lru_cache(_KNOWN_WORDS)
 def _known_word(word: str) -> bytes:
     return short_string(word)
-
-
-@lru_cache(_KNOWN_WORDS)
-def _repeated_text(value: str) -> bytes:
-    text = value.encode()
-    return b"S" + _LONG.pack(len(text)) + text
-
-
-@lru_cache(_KNOWN_WORDS)
-def _known_name(name: str) -> bytes:
-    encoded = name.encode()
-    if len(encoded) > _LONGEST_NAME:
-        raise _UnusualError
-    return bytes([len(encoded)]) + encoded
-
-
-def _encoded_number(value: object) -> bytes:
-    if value is None:
-        return b"V"
-    if isinstance(value, bool):
-        return b"t\x01" if value else b"t\x00"
-    if isinstance(value, int):
-        for least, greatest, kind, form in _INTEGERS:
-            if least <= value <= greatest:
-                return kind + form.pack(value)
-    if isinstance(value, float):
-        return b"f" + _FLOAT.pack(value)
-    raise _UnusualError
 
 
 def body_size(header: bytes) -> int:
@@ -202,7 +120,7 @@ def read_message(header: bytes, body: bytes) -> Message:
     """
     try:
         return _decoded(header, body)
-    except (_UnusualError, StructError, IndexError, UnicodeDecodeError):
+    except (UnusualError, StructError, IndexError, UnicodeDecodeError):
         return _read_slowly(header, body)
 
 
@@ -218,7 +136,7 @@ def _read_slowly(header: bytes, body: bytes) -> Message:
 def _decoded(header: bytes, body: bytes) -> Message:
     flags = _HEADER.unpack_from(header)[3]
     if flags & _UNUSUAL:
-        raise _UnusualError
+        raise UnusualError
     at = _HEADER.size
     if flags & _CONTENT_TYPE:
         at += 1 + header[at]
@@ -226,7 +144,7 @@ def _decoded(header: bytes, body: bytes) -> Message:
         at += 1 + header[at]
     headers: dict[str, HeaderValue] = {}
     if flags & _HEADERS:
-        at = _decode_table(header, at, headers)
+        at = decode_table(header, at, headers)
     persistent = False
     if flags & _DELIVERY_MODE:
         persistent = header[at] == PERSISTENT
@@ -238,10 +156,10 @@ def _decoded(header: bytes, body: bytes) -> Message:
         (timestamp,) = _TIME.unpack_from(header, at)
         at += 8
         if timestamp > _LAST_SECOND:
-            raise _UnusualError
+            raise UnusualError
     (kind, user_id, app_id), at = _short_strings(header, at, flags, _AFTER_TIMESTAMP)
     if at > len(header):
-        raise _UnusualError
+        raise UnusualError
     return Message(
         body=body,
         type=kind or "",
@@ -267,31 +185,3 @@ def _short_strings(header: bytes, at: int, flags: int, wanted: tuple[int, ...]) 
         else:
             found.append(None)
     return found, at
-
-
-def _decode_table(header: bytes, at: int, headers: dict[str, HeaderValue]) -> int:
-    """Read the table that begins at a place into ``headers``; return where it ends."""
-    end: int = at + 4 + _LONG.unpack_from(header, at)[0]
-    if end > len(header):
-        raise _UnusualError
-    at += 4
-    while at < end:
-        stop = at + 1 + header[at]
-        name = header[at + 1 : stop].decode()
-        kind = header[stop]
-        at = stop + 1
-        if kind == _TEXT:
-            stop = at + 4 + _LONG.unpack_from(header, at)[0]
-            headers[name] = header[at + 4 : stop].decode()
-            at = stop
-        elif kind == _VOID:
-            headers[name] = None
-        else:
-            form = _FIXED.get(kind)
-            if form is None:
-                raise _UnusualError
-            (headers[name],) = form.unpack_from(header, at)
-            at += form.size
-    if at != end:
-        raise _UnusualError
-    return end
