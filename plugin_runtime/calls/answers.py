@@ -56,7 +56,11 @@ class Answers:
             await self._dead_letters.bury(delivery, "calls", reason)
             return
         try:
-            await self._publish_surely(delivery.message, reply, deadline or deadline_of(delivery.message))
+            until = deadline or deadline_of(delivery.message)
+            try:
+                await self._publish(delivery.message, reply, until)
+            except NotConnectedError:
+                await self._publish_again(delivery.message, reply, until)
         except ReturnedMessageError:
             log.info("call.reply_unroutable", reply_to=delivery.message.reply_to)
         except TransportError as error:
@@ -66,19 +70,22 @@ class Answers:
             return
         await delivery.acknowledge()
 
-    async def _publish_surely(self, call: Message, reply: CallReply, deadline: Deadline) -> None:
-        """Publish and wait for the confirm; after a lost connection again, as long as the caller waits.
+    async def _publish_again(self, call: Message, reply: CallReply, deadline: Deadline) -> None:
+        """Publish again after the connection was lost, as long as the caller waits.
 
         A restarted RabbitMQ has lost the call, which nobody hands out again: what was run is told by this reply alone.
         One that comes twice finds nobody waiting.
+
+        Raises:
+            NotConnectedError: There was no time for another try.
         """
-        while True:
+        while not (deadline.is_spent or _is_direct(call)):  # a direct reply-to address dies with its connection
+            await asyncio.sleep(PAUSE_SECONDS)
             try:
                 return await self._publish(call, reply, deadline)
-            except NotConnectedError:
-                if deadline.is_spent or _is_direct(call):  # a direct reply-to address dies with its connection
-                    raise
-                await asyncio.sleep(PAUSE_SECONDS)
+            except NotConnectedError as error:
+                log.debug("call.reply_not_published", error=str(error))
+        raise NotConnectedError("the connection was lost before the reply was confirmed")
 
     def _publish(self, call: Message, reply: CallReply, deadline: Deadline) -> asyncio.Future[None]:
         is_direct = _is_direct(call)

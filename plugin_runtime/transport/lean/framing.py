@@ -17,6 +17,9 @@ FRAME_END = 0xCE
 OVERHEAD = 8
 """What a frame needs beside its payload."""
 
+NO_LIMIT = 2**32
+"""More than a frame can say of itself."""
+
 DEFAULT_FRAME_MAX = 131_072
 """What RabbitMQ proposes unless it is told otherwise; it holds until the two sides have agreed."""
 
@@ -60,10 +63,12 @@ class FrameSplitter:
                 return
             data = b"".join(self._parts)
             self._parts.clear()
-        start, length = 0, len(data)
+        start, length, unpack = 0, len(data), _PREFIX.unpack_from
+        most = self.frame_max - OVERHEAD if self.frame_max else NO_LIMIT
         while length - start >= OVERHEAD:
-            kind, channel, size = _PREFIX.unpack_from(data, start)
-            self._check(kind, size)
+            kind, channel, size = unpack(data, start)
+            if size > most or kind not in KINDS:
+                raise self._refusal(kind, size)
             end = start + 7 + size
             if end >= length:
                 break
@@ -81,11 +86,10 @@ class FrameSplitter:
         if len(rest) >= OVERHEAD:
             self._needed += _PREFIX.unpack_from(rest)[2]
 
-    def _check(self, kind: int, size: int) -> None:
+    def _refusal(self, kind: int, size: int) -> FramingError:
         if kind not in KINDS:
-            raise FramingError(f"frame type {kind} does not exist")
-        if self.frame_max and size + OVERHEAD > self.frame_max:
-            raise FramingError(f"a frame has {size + OVERHEAD} bytes, at most {self.frame_max} were agreed")
+            return FramingError(f"frame type {kind} does not exist")
+        return FramingError(f"a frame has {size + OVERHEAD} bytes, at most {self.frame_max} were agreed")
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
