@@ -16,6 +16,9 @@ REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
 """Methods that may run twice without harm (RFC 9110, 9.2.2); POST and PATCH may not."""
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+LONGEST_TIMEOUT_SECONDS = 3600.0
+"""So long a call may be waited for. RabbitMQ closes the channel of whoever asks for more than 49 days."""
+
 MAX_BODY_BYTES = 8 * 1024 * 1024
 FIRST_ERROR_STATUS = 400
 
@@ -152,6 +155,14 @@ def _query(value: Any) -> dict[str, list[str]]:
             if not isinstance(item, str):
                 raise InvalidRequestError(f"query: {describe(key)} must hold text alone, found {describe(item)}")
     return found
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers that a caller gives; `InvalidRequestError` names the first that is no text."""
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidRequestError(f"headers: {describe(name)} must be text, found {describe(value)}")
+    return dict(headers or {})
 
 
 def _headers(value: Any) -> dict[str, str]:

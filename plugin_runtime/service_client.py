@@ -5,7 +5,7 @@ from typing import Any, TypeVar, overload
 
 from pydantic import TypeAdapter
 
-from contracts.calls import CallRequest, CallResult, Query
+from contracts.calls import CallRequest, CallResult, Query, checked_headers
 from contracts.errors import MalformedMessageError
 from contracts.wire import told
 from plugin_runtime.calls.caller import Caller, QueryInput, data_of
@@ -73,7 +73,8 @@ class ServiceClient:
                 fields under their names on the wire.
             body: Any JSON value, or what pydantic can turn into one: a model, a dataclass, a list of them.
             headers: The caller's own headers; names arrive in lower case.
-            timeout: Seconds to wait; 30 when None. A call made by a handler never waits longer than its own caller.
+            timeout: Seconds to wait, at most 3600; 30 when None. A call made by a handler never waits longer than its
+                own caller.
             retries: How often a call that its callee did not take is made again, 0 to 10; the plugin's setting when
                 None (``PLEXICA_RETRIES``, 2). All retries of a process are at most a tenth of its calls and ten more.
             fresh: Ask the callee though an answer is kept; the new answer is kept in its place.
@@ -82,7 +83,9 @@ class ServiceClient:
             InvalidRequestError: ``timeout`` or ``retries`` is out of range; nothing was sent.
             CodedError: As listed above.
         """
-        request = CallRequest(method=method, path=path, query=Query.of(query), headers=dict(headers or {}), body=body)
+        request = CallRequest(
+            method=method, path=path, query=Query.of(query), headers=checked_headers(headers), body=body
+        )
         return await self._caller.request(
             self._tenant,
             self._name,

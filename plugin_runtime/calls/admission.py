@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from contracts.calls import MAX_BODY_BYTES, REPEATABLE_METHODS, CallRequest
+from contracts.calls import LONGEST_TIMEOUT_SECONDS, MAX_BODY_BYTES, REPEATABLE_METHODS, CallRequest
 from contracts.codec import BUDGET_HEADER, CHAIN_HEADER, DEADLINE_HEADER, decode
 from contracts.errors import (
     CallTimeoutError,
@@ -26,8 +26,6 @@ from plugin_runtime.gate import Gate
 from plugin_runtime.identity import Origin
 from plugin_runtime.incoming import Tenants
 from plugin_runtime.transport.base import Delivery, Message
-
-LONGEST_BUDGET_SECONDS = 3600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -150,8 +148,8 @@ def refuse_second_run(message: Message) -> None:
 def deadline_of(message: Message) -> Deadline:
     """The smaller of what the caller had left when it published, and the moment it named on the wall clock."""
     budget = message.headers.get(BUDGET_HEADER)
-    seconds = budget / 1000 if isinstance(budget, int | float) else LONGEST_BUDGET_SECONDS
+    seconds = budget / 1000 if isinstance(budget, int | float) else LONGEST_TIMEOUT_SECONDS
     moment = message.headers.get(DEADLINE_HEADER)
     if isinstance(moment, int | float):
         seconds = min(seconds, moment / 1000 - time.time())
-    return Deadline.after(min(seconds, LONGEST_BUDGET_SECONDS))
+    return Deadline.after(min(seconds, LONGEST_TIMEOUT_SECONDS))

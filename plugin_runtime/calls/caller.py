@@ -1,7 +1,6 @@
 """A call from one end to the other: find the version, call it, again where that is safe, within one deadline."""
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +9,15 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from pydantic import BaseModel
 
-from contracts.calls import DEFAULT_TIMEOUT_SECONDS, FIRST_ERROR_STATUS, CallRequest, CallResult, Query, QueryValue
+from contracts.calls import (
+    DEFAULT_TIMEOUT_SECONDS,
+    FIRST_ERROR_STATUS,
+    LONGEST_TIMEOUT_SECONDS,
+    CallRequest,
+    CallResult,
+    Query,
+    QueryValue,
+)
 from contracts.errors import (
     CallTimeoutError,
     CodedError,
@@ -97,10 +104,7 @@ class Caller:
         fresh: bool = False,
     ) -> CallResult:
         """Call an endpoint and wait for the whole answer; see `ServiceClient.request`."""
-        seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
-        if not seconds > 0 or math.isinf(seconds):
-            raise InvalidRequestError(f"timeout must be a number of seconds above 0, found {timeout}")
-        deadline = Deadline.after(seconds).earlier(context.deadline)
+        deadline = Deadline.after(_seconds(timeout)).earlier(context.deadline)
         started = time.monotonic()
         if deadline.is_spent:
             raise timed_out(tenant, service, request, 0.0)
@@ -211,6 +215,16 @@ def data_of(result: CallResult, what: str) -> Any:
         return result.data
     said = result.data.get("message") or result.data.get("error") if isinstance(result.data, dict) else result.data
     raise RemoteError(f"{what} answered {result.status}: {said}", status=result.status, data=result.data)
+
+
+def _seconds(timeout: float | None) -> float:
+    if timeout is None:
+        return DEFAULT_TIMEOUT_SECONDS
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        most = f"at most {LONGEST_TIMEOUT_SECONDS:.0f}"
+        raise InvalidRequestError(f"timeout must be a number of seconds above 0, {most}, found {timeout!r}")
+    return timeout
 
 
 def _checked(retries: int) -> int:

@@ -212,8 +212,8 @@ class CallServer:
         if now - self._overload_told_at >= OVERLOAD_TOLD_SECONDS:
             self._overload_told_at = now
             log.warning("call.overloaded", tenant=tenant, waiting=len(self._queue))
-        text = f"as many calls of tenant {tenant} wait here as its share of the room allows; nothing was run"
-        return OverloadedError(text, retryAfter=RETRY_AFTER_SECONDS)
+        text = f"tenant {tenant} has its share of the room for {self._room} waiting calls here; call fewer at once"
+        return OverloadedError(f"{text}; nothing was run", retryAfter=RETRY_AFTER_SECONDS, waiting=len(self._queue))
 
     def _expire(self, number: int) -> None:
         """A call's deadline has come: it is not run any more, or its handler is cancelled."""

@@ -352,9 +352,17 @@ async def test_nested_call_that_hangs_ends_with_the_outer_deadline_and_its_text(
 async def test_timeout_that_is_no_time_is_refused(world: World) -> None:
     acme = await world.tenant()
 
-    for timeout in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds above 0"):
+    for timeout in (0, -1, float("nan"), float("inf"), 3601, 1e9, True, "5"):
+        with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds above 0, at most 3600"):
             await acme.service(SERVICE).get("/contacts", timeout=timeout)
+
+
+async def test_header_that_is_no_text_is_refused_by_its_name(world: World) -> None:
+    acme = await world.tenant()
+    headers: Any = {"x-page": 1}
+
+    with pytest.raises(InvalidRequestError, match=r"^headers: text 'x-page' must be text, found number 1$"):
+        await acme.service(SERVICE).get("/contacts", headers=headers)
 
 
 async def test_cancelled_caller_leaves_the_service_usable(world: World) -> None:
