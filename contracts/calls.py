@@ -221,6 +221,9 @@ class CallReply:
         error = document.get("error")
         if error is not None and not (isinstance(error, dict) and isinstance(error.get("code"), str)):
             raise InvalidRequestError(f"a reply's error must be an object with a code, found {describe(error)}")
+        if error is not None and not isinstance(error.get("details"), dict | None):
+            found = describe(error.get("details"))
+            raise InvalidRequestError(f"a reply's error must have an object of details, found {found}")
         return cls(
             status=document["status"],
             headers=_headers(document.get("headers")),

@@ -8,8 +8,9 @@ What a handler sends in turn keeps the trace and has a step of its own. A trace 
 so that log and trace find each other.
 """
 
-import random
 import re
+
+from contracts.ids import new_id
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
@@ -18,8 +19,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _TRACE_END = 36
 _STEP_END = 52
-_STEP_BITS = 64
-_TRACE_BITS = 128
+_STEP_DIGITS = 16
 _RECORDED = "-01"
 
 
@@ -49,8 +49,8 @@ def next_step(parent: str | None, request_id: str) -> str:
             trace begins here.
         request_id: The id of the request, which becomes the id of a trace that begins here if it has the form of one.
     """
-    step = f"{random.getrandbits(_STEP_BITS) or 1:016x}"
+    step = new_id()[:_STEP_DIGITS]
     if parent is not None:
         return f"{parent[:_TRACE_END]}{step}{parent[_STEP_END:]}"
-    trace = request_id if _TRACE_ID.fullmatch(request_id) else f"{random.getrandbits(_TRACE_BITS) or 1:032x}"
+    trace = request_id if _TRACE_ID.fullmatch(request_id) else new_id()
     return f"00-{trace}-{step}{_RECORDED}"

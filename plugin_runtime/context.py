@@ -1,15 +1,14 @@
 """Deadlines, and what travels on to nested calls and events."""
 
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.codec import REQUEST_HEADER
+from contracts.ids import new_id
 from contracts.tracing import TRACEPARENT, TRACESTATE, read_traceparent
 
 INSTANCE_LENGTH = 12
-ID_BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,6 @@ class Context:
             traceparent=traceparent,
             tracestate=tracestate if traceparent is not None and isinstance(tracestate, str) else None,
         )
-
-
-def new_id() -> str:
-    """A random id of 32 hexadecimal digits."""
-    # Ids tell things apart and open no door; a system call for each would take as long as to write the message.
-    return f"{random.getrandbits(ID_BITS):032x}"
 
 
 def new_instance() -> str:

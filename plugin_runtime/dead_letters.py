@@ -14,8 +14,8 @@ from contracts.codec import (
     ORIGINAL_TYPE_HEADER,
 )
 from contracts.errors import ReturnedMessageError, TransportError
+from contracts.ids import new_id
 from contracts.topology import Topology
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 
 log = structlog.get_logger()

@@ -3,11 +3,11 @@
 import time
 
 from contracts.codec import CALLER_HEADER, TENANT_HEADER, encode
+from contracts.ids import new_id
 from contracts.names import NO_TENANT
 from contracts.registry import HEARTBEAT_SERVICE, HEARTBEAT_TYPE, Heartbeat, HeartbeatAnswer
 from contracts.topology import HEARTBEAT_KEY, Topology
 from plugin_runtime.calls.caller import Caller
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message, Transport
 
 ANSWER_SECONDS = 5.0

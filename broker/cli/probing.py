@@ -14,10 +14,11 @@ from broker.cli.reaching import Reach, reaching
 from broker.cli.verdict import verdict
 from contracts.calls import FIRST_ERROR_STATUS, CallRequest, CallResult
 from contracts.errors import CodedError
+from contracts.ids import new_id
 from contracts.names import OPERATOR_PLUGIN
 from plugin_runtime.calls.caller import NO_CONTEXT, data_of
 from plugin_runtime.calls.target import Target
-from plugin_runtime.context import Deadline, new_id, new_instance
+from plugin_runtime.context import Deadline, new_instance
 from plugin_runtime.transport.base import Delivery, Message
 
 CALL_SECONDS = 10.0

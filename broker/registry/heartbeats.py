@@ -13,10 +13,10 @@ from broker.registry.service import Registry
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import TENANT_HEADER, decode, encode
 from contracts.errors import CodedError, MalformedMessageError, TransportError, UnauthenticatedError
+from contracts.ids import new_id
 from contracts.names import NO_TENANT
 from contracts.registry import HEARTBEAT_SERVICE, HEARTBEAT_TYPE, SYSTEM_VERSION, Heartbeat
 from contracts.topology import HEARTBEAT_KEY, HEARTBEAT_TTL_SECONDS, Topology
-from plugin_runtime.context import new_id
 from plugin_runtime.identity import judge_call
 from plugin_runtime.keys import KeyRing
 from plugin_runtime.tasks import TaskSet

@@ -15,13 +15,16 @@ from contracts.errors import (
     MalformedMessageError,
     NotConnectedError,
     OverloadedError,
+    PublisherRefusedError,
     RateLimitedError,
     ReturnedMessageError,
     TransportError,
 )
+from contracts.ids import new_id
+from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import DEFAULT_EXCHANGE, DIRECT_REPLY_TO, Topology
 from plugin_runtime.calls.admission import deadline_of
-from plugin_runtime.context import Deadline, new_id
+from plugin_runtime.context import Deadline
 from plugin_runtime.dead_letters import DeadLetters
 from plugin_runtime.incoming import Reply
 from plugin_runtime.transport.base import Delivery, Message, Transport
@@ -42,6 +45,24 @@ class Answers:
         self._topology = topology
         self._instance = instance
         self._dead_letters = dead_letters
+        self._is_broker = transport.identity == SYSTEM_PLUGIN
+
+    def may_answer(self, delivery: Delivery) -> bool:
+        """Whether a call asks for its reply where its own publisher hears replies.
+
+        A reply is believed for being its callee's: sent wherever a call says, it could answer somebody else. To a
+        direct reply-to address only the broker answers; others may not even write to the default exchange.
+        """
+        reply_to, publisher = delivery.message.reply_to, delivery.publisher
+        if reply_to is None:
+            found = publisher is not None  # it is buried, with a reason
+        elif _is_direct(delivery.message):
+            found = self._is_broker
+        else:
+            found = publisher is not None and reply_to.startswith(f"{publisher}.")
+        if not found:
+            log.warning("call.unanswerable", publisher=publisher, reply_to=reply_to)
+        return found
 
     async def give(self, delivery: Delivery, reply: CallReply, deadline: Deadline | None = None) -> None:
         """Publish a reply, wait for its confirm, and acknowledge the call; never raises for a lost connection.
@@ -66,7 +87,13 @@ class Answers:
         except TransportError as error:
             # Without the confirm nobody knows whether the caller has its reply: let the call come again.
             log.warning("call.reply_unconfirmed", error=str(error))
-            await delivery.reject(requeue=True)
+            # What RabbitMQ refuses it would refuse again, and close the channel each time.
+            await delivery.reject(requeue=not isinstance(error, PublisherRefusedError))
+            return
+        except Exception:
+            # Ours to mend; unsettled it would hold its place in the prefetch for ever.
+            log.exception("call.not_answered")
+            await delivery.reject(requeue=False)
             return
         await delivery.acknowledge()
 
@@ -88,13 +115,13 @@ class Answers:
         raise NotConnectedError("the connection was lost before the reply was confirmed")
 
     def _publish(self, call: Message, reply: CallReply, deadline: Deadline) -> asyncio.Future[None]:
-        is_direct = _is_direct(call)
+        is_direct, tenant = _is_direct(call), call.headers.get(TENANT_HEADER)
         message = Message(
             body=_encoded(reply),
             type="reply",
             message_id=new_id(),
             correlation_id=call.correlation_id,
-            headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: call.headers.get(TENANT_HEADER)},
+            headers={INSTANCE_HEADER: self._instance, TENANT_HEADER: tenant if isinstance(tenant, str) else None},
             expiration_seconds=max(LEAST_SECONDS, deadline.remaining_seconds),
             timestamp=int(time.time()),
             persistent=False,

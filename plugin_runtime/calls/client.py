@@ -35,6 +35,7 @@ from contracts.errors import (
     ServiceUnavailableError,
     UnauthenticatedError,
 )
+from contracts.ids import new_id
 from contracts.names import NO_TENANT
 from contracts.registry import PresenceAnnouncement
 from contracts.topology import Topology
@@ -43,7 +44,7 @@ from plugin_runtime.calls.chain import chain_header
 from plugin_runtime.calls.outgoing import RETRY_AFTER_SECONDS, CallPublisher
 from plugin_runtime.calls.pending import Answer, Pending, Waiting
 from plugin_runtime.calls.target import Target
-from plugin_runtime.context import Context, Deadline, new_id
+from plugin_runtime.context import Context, Deadline
 from plugin_runtime.identity import judge_reply
 from plugin_runtime.transport.base import Delivery, HeaderValue, Transport
 
@@ -97,7 +98,7 @@ class CallClient:
         When it is cancelled before its deadline, the callee is told so, and cancels the handler.
         """
         if self._is_closed:
-            raise NotRunningError(f"{self._transport.identity} has stopped and calls nobody any more")
+            raise self._stopped()
         started = time.monotonic()
         try:
             answer = await self._exchange(tenant, target, request, context, deadline)
@@ -164,17 +165,26 @@ class CallClient:
             headers=await self._headers(tenant, target, context, deadline),
             future=self._new_future(),
         )
+        if self._is_closed:  # meanwhile: the grant had to be waited for
+            raise self._stopped()
         correlation_id = new_id()
         self._pending.add(correlation_id, waiting)
         self._publisher.publish(correlation_id, waiting)
         try:
             return await waiting.future
+        except TimeoutError:
+            self._publisher.give_up(waiting)
+            raise
         except asyncio.CancelledError:
+            self._publisher.give_up(waiting)
             if not deadline.is_spent:  # whoever waited gave up; of the deadline the callee knows itself
                 self._publisher.take_back(correlation_id, waiting, tenant)
             raise
         finally:
             self._pending.remove(correlation_id)
+
+    def _stopped(self) -> NotRunningError:
+        return NotRunningError(f"{self._transport.identity} has stopped and calls nobody any more")
 
     def _new_future(self) -> "asyncio.Future[Answer]":
         # Asked for once: in Python 3.11 each question for the running loop is a system call.

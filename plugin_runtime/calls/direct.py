@@ -9,10 +9,10 @@ import structlog
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import BUDGET_HEADER, CALLER_HEADER, REQUEST_HEADER, TENANT_HEADER, decode, encode
 from contracts.errors import CodedError, InvalidRequestError, MalformedMessageError, TransportError
+from contracts.ids import new_id
 from contracts.names import NO_TENANT
 from contracts.registry import SYSTEM_VERSION
 from contracts.topology import Topology
-from plugin_runtime.context import new_id
 from plugin_runtime.identity import judge_direct_reply
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 

@@ -35,10 +35,10 @@ from contracts.errors import (
     ServiceUnavailableError,
     TransportError,
 )
+from contracts.ids import new_id
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime.calls.pending import Pending, Waiting
-from plugin_runtime.context import new_id
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Message, Transport
 
@@ -85,6 +85,7 @@ class CallPublisher:
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the call
             self._learn(correlation_id, waiting, error, may_have_run=False)
         else:
+            waiting.confirm = confirm
             confirm.add_done_callback(partial(self._confirmed, correlation_id, waiting))
 
     def publish_again(self) -> None:
@@ -95,6 +96,11 @@ class CallPublisher:
         for correlation_id, waiting in self._pending.published():
             if waiting.method in REPEATABLE_METHODS:
                 self._publishing.start(self._publish_late(correlation_id, waiting))
+
+    def give_up(self, waiting: Waiting) -> None:
+        """Nobody waits for a call any more: if it was not sent yet it never is."""
+        if waiting.confirm is not None:
+            waiting.confirm.cancel()
 
     def take_back(self, correlation_id: str, waiting: Waiting, tenant: str) -> None:
         """Begin to tell the callee that nobody waits for a call any more; best effort.
@@ -128,7 +134,9 @@ class CallPublisher:
 
     def _confirmed(self, correlation_id: str, waiting: Waiting, confirm: asyncio.Future[None]) -> None:
         """RabbitMQ has the call, or not; after a lost connection it is published again, if it may run twice."""
-        error = NotConnectedError("the transport is closed") if confirm.cancelled() else confirm.exception()
+        if confirm.cancelled():
+            return  # nobody waits any more
+        error = confirm.exception()
         if error is None:
             waiting.is_published = True
         elif isinstance(error, NotConnectedError) and waiting.method in REPEATABLE_METHODS and not self._is_closed:

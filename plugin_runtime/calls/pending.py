@@ -27,6 +27,7 @@ class Waiting:
         key: The call's routing key.
         body: The call as it crosses the wire.
         headers: The call's, without what is left of its deadline.
+        confirm: What its first publish waits for; None before.
         is_published: RabbitMQ confirmed that it has the call.
     """
 
@@ -39,6 +40,7 @@ class Waiting:
     body: bytes
     headers: Mapping[str, HeaderValue]
     future: asyncio.Future[Answer]
+    confirm: asyncio.Future[None] | None = None
     is_published: bool = False
 
 
@@ -67,7 +69,13 @@ class Pending:
         ]
 
     def add(self, correlation_id: str, waiting: Waiting) -> None:
-        """A caller begins to wait."""
+        """A caller begins to wait.
+
+        Raises:
+            ValueError: Another one waits under this id.
+        """
+        if correlation_id in self._waiting:
+            raise ValueError(f"correlation id {correlation_id} is in use")
         self._waiting[correlation_id] = waiting
         self._clock.add(waiting.deadline.at, correlation_id)
 

@@ -148,6 +148,9 @@ class CallServer:
             await self._work.drain(LAST_WORD_SECONDS)
 
     def _receive(self, service: Service, delivery: Delivery) -> None:
+        if not self._answers.may_answer(delivery):
+            self._work.start(delivery.reject(requeue=False))
+            return
         if self._was_taken_back(delivery):
             self._work.start(delivery.acknowledge())
             return

@@ -17,9 +17,10 @@ from contracts.errors import (
     TransportError,
 )
 from contracts.events import DataChange
+from contracts.ids import new_id
 from contracts.names import matches
 from contracts.topology import Topology
-from plugin_runtime.context import Context, new_id
+from plugin_runtime.context import Context
 from plugin_runtime.dead_letters import DeadLetters, headers_again
 from plugin_runtime.events.acknowledgement import Bury, Done, Retry, decide
 from plugin_runtime.gate import Gate

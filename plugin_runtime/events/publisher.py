@@ -5,11 +5,12 @@ from typing import Any
 
 from contracts.codec import CALLER_HEADER, EVENT_HEADER, GRANT_HEADER, REQUEST_HEADER, TENANT_HEADER, encode
 from contracts.errors import InvalidRequestError, PermissionDeniedError
+from contracts.ids import new_id
 from contracts.names import NO_TENANT, check_event_key, owner_of, short_name
 from contracts.topology import Topology
 from contracts.tracing import trace_headers
 from plugin_runtime.calls.client import Tokens
-from plugin_runtime.context import Context, Deadline, new_id
+from plugin_runtime.context import Context, Deadline
 from plugin_runtime.events.published_keys import PublishedKeys
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS, Message, Transport
 

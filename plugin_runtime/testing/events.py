@@ -3,8 +3,9 @@
 from typing import Any
 
 from contracts.codec import decode, encode
+from contracts.ids import new_id
 from contracts.names import owner_of
-from plugin_runtime.context import Context, new_id
+from plugin_runtime.context import Context
 from plugin_runtime.events.publisher import EventPublisher, check_own_key
 from plugin_runtime.testing.observed import PublishedEvent
 from plugin_runtime.transport.base import PUBLISH_TIMEOUT_SECONDS

@@ -6,9 +6,10 @@ from typing import Any
 from contracts.calls import Query
 from contracts.codec import decode, encode
 from contracts.events import ChangeKind
+from contracts.ids import new_id
 from contracts.names import check_event_key, owner_of
 from plugin_runtime.calls.caller import QueryInput
-from plugin_runtime.context import Deadline, new_id
+from plugin_runtime.context import Deadline
 from plugin_runtime.incoming import Call, Change, Event
 from plugin_runtime.tenant import TenantClient
 from plugin_runtime.testing.tenant import FakeTenant

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from contracts.calls import CallReply
 from contracts.codec import CALLER_HEADER, TENANT_HEADER
+from contracts.ids import new_id
 from contracts.topology import Binding, Queue
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 from tests.acceptance.world import ACME, World, call_bytes, reply_of
 from tests.conformance.collector import Collector

@@ -20,9 +20,9 @@ from contracts.errors import (
     TenantNotFoundError,
     VersionMismatchError,
 )
+from contracts.ids import new_id
 from plugin_runtime import Call, Event, Plugin, Reply
 from plugin_runtime.calls.server import CallServer
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from tests.acceptance.plugins import make_caller, make_crm, make_plugin, need
 from tests.acceptance.world import ACME, GLOBEX, World, call_bytes, reply_of

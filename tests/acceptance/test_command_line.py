@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from contracts.ids import new_id
 from contracts.names import OPERATOR_PLUGIN, SYSTEM_PLUGIN
 from plugin_runtime import Call
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Transport
 from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from tests.acceptance.plugins import make_crm, make_plugin, manifest, need

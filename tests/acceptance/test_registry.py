@@ -20,9 +20,9 @@ from contracts.errors import (
     TenantNotFoundError,
     VersionMismatchError,
 )
+from contracts.ids import new_id
 from contracts.registry import DependencyAnnouncement, PluginAnnouncement, ServiceAnnouncement
 from plugin_runtime import Call, Plugin, Runner, registration
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from tests.acceptance.conftest import OpenWorld
 from tests.acceptance.plugins import make_caller, make_crm, make_plugin, need

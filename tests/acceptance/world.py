@@ -13,11 +13,11 @@ from broker.settings import BrokerSettings
 from contracts.calls import CallReply
 from contracts.codec import CALLER_HEADER, GRANT_HEADER, TENANT_HEADER, decode, encode
 from contracts.grants import GRANT_SECONDS, Grant
+from contracts.ids import new_id
 from contracts.names import NO_TENANT, SYSTEM_PLUGIN
 from contracts.registry import ServiceRecord
-from contracts.topology import Topology
+from contracts.topology import Binding, Queue, Topology
 from plugin_runtime import Plugin, Runner, TenantClient
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Delivery, HeaderValue, Message, Transport
 from plugin_runtime.transport.factory import DEFAULT_TRANSPORT, make_transport
 from plugin_runtime.transport.memory import MemoryTransport
@@ -217,10 +217,18 @@ class World:
         transport, answers = await self.raw(identity), Collector()
         given = {TENANT_HEADER: ACME, CALLER_HEADER: identity} if headers is None else dict(headers)
         given = self.with_grant(given, identity, key)
-        message = Message(body=body, type=type, message_id=new_id(), correlation_id=new_id(), headers=given)
-        async with transport.direct_caller(answers) as direct:
-            await direct.publish(message, exchange=exchange, routing_key=key)
-            (answer,) = await answers.received(1)
+        address = self.topology.reply_key(identity, new_id()[:12])
+        queue = f"replies.{address}"
+        await transport.declare_queue(Queue(name=queue, expires_seconds=60.0))
+        await transport.bind(Binding(queue, self.topology.replies, address))
+        consumer = await transport.consume(queue, answers, prefetch=1, role="replies", no_ack=True)
+        message = Message(
+            body=body, type=type, message_id=new_id(), correlation_id=new_id(), reply_to=address, headers=given
+        )
+        await transport.publish(message, exchange=exchange, routing_key=key)
+        (answer,) = await answers.received(1)
+        await consumer.cancel()
+        await transport.delete_queue(queue)
         return answer.message
 
     async def emit_raw(

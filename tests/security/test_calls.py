@@ -12,8 +12,8 @@ import pytest
 
 from contracts.codec import encode
 from contracts.errors import PermissionDeniedError
+from contracts.ids import new_id
 from contracts.topology import Binding
-from plugin_runtime.context import new_id
 from tests.acceptance.world import ACME, CONSOLE, GLOBEX, World, call_bytes, reply_of, world_on
 from tests.security.victims import KEY, READ, WRITE, Crm, ask, asking, refusal
 from tests.unit.plugin_runtime.tokens import Key, make_grant
@@ -230,9 +230,9 @@ async def call_with_cc(world: World, url: str, *, key: str, cc: str) -> Any:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         replies = await channel.declare_queue(exclusive=True)
-        await replies.bind(await channel.get_exchange(world.topology.replies), "mallory.1")
+        await replies.bind(await channel.get_exchange(world.topology.replies), "plugin-mallory.1")
         headers = {"x-tenant-id": ACME, "x-grant": world.token("plugin-mallory"), "CC": [cc]}
-        addresses = {"app_id": "plugin-mallory", "correlation_id": new_id(), "reply_to": "mallory.1"}
+        addresses = {"app_id": "plugin-mallory", "correlation_id": new_id(), "reply_to": "plugin-mallory.1"}
         call = aio_pika.Message(call_bytes(), type="call", headers=headers, **addresses)  # type: ignore[arg-type]
         await (await channel.get_exchange(world.topology.calls)).publish(call, routing_key=key)
 

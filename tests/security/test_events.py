@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.codec import encode
+from contracts.ids import new_id
 from contracts.topology import Binding
 from plugin_runtime import Call, Plugin
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from tests.acceptance.plugins import Ears, make_crm, make_plugin, need
 from tests.acceptance.world import ACME, GLOBEX, World

@@ -63,8 +63,11 @@ def content_header(message: Message, *, app_id: str | None, user_id: str | None)
     size = len(message.body)
     try:
         flags, properties = _encoded(message, app_id, user_id)
-    except (UnusualError, StructError):
-        rest = properties_of(replace(message, app_id=app_id, user_id=user_id)).marshal()
+    except (UnusualError, StructError, OverflowError):
+        try:
+            rest = properties_of(replace(message, app_id=app_id, user_id=user_id)).marshal()
+        except (StructError, OverflowError) as error:
+            raise TypeError(f"a property or header is none that AMQP has: {error}") from error
         return _HEADER.pack(_BASIC, 0, size, 0)[:-2] + rest
     return _HEADER.pack(_BASIC, 0, size, flags) + properties
 

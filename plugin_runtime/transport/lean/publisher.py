@@ -66,12 +66,14 @@ class PublishChannel(Taken):
         """
         method = methods.publish(exchange, routing_key, mandatory=mandatory)
         header = content_header(message, app_id=self._app_id, user_id=message.user_id or self._login)
+        # Before the table learns of it: what cannot be said would shift the numbers of all later publishes.
+        frames = content_frames(self.number, method, header, message.body, self._wire.frame_max)
         waiter = self._loop.create_future()
         deadline = self._loop.time() + timeout
         self._table.add(Publication(message, exchange, routing_key, waiter), deadline)
         if self._alarm is None or deadline < self._alarm.when():
             self._set_alarm(deadline)
-        self._wire.send(content_frames(self.number, method, header, message.body, self._wire.frame_max))
+        self._wire.send(frames)
         return waiter
 
     def on_confirm(self, number: int, *, multiple: bool, positive: bool) -> None:

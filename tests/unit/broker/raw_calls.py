@@ -15,9 +15,9 @@ from broker.testing import Bus, bus
 from contracts.codec import BUDGET_HEADER, CALLER_HEADER, GRANT_HEADER, REQUEST_HEADER, TENANT_HEADER
 from contracts.errors import ReturnedMessageError
 from contracts.grants import Grant
+from contracts.ids import new_id
 from contracts.names import NO_TENANT
 from contracts.topology import Topology
-from plugin_runtime.context import new_id
 from plugin_runtime.testing import MemoryTransport, VirtualClock
 from plugin_runtime.transport.base import Delivery, Message
 from tests.unit.broker.operations import ANALYTICS, CRM, PREPARATION, Request

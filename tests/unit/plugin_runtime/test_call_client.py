@@ -8,7 +8,14 @@ import pytest
 
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import GRANT_HEADER, encode
-from contracts.errors import CallTimeoutError, NotConnectedError, ServiceUnavailableError, UnauthenticatedError
+from contracts.errors import (
+    CallTimeoutError,
+    NotConnectedError,
+    NotRunningError,
+    OutcomeUnknownError,
+    ServiceUnavailableError,
+    UnauthenticatedError,
+)
 from contracts.topology import Topology
 from plugin_runtime.calls.client import CallClient
 from plugin_runtime.calls.outgoing import PAUSE_SECONDS
@@ -132,3 +139,28 @@ async def test_refusal_stands_while_no_other_grant_is_to_be_had() -> None:
     with pytest.raises(UnauthenticatedError):
         await bench.call()
     assert len(bench.transport.published) == 1
+
+
+async def test_call_that_waits_for_its_grant_ends_with_the_stop() -> None:
+    bench, granted = Bench(), asyncio.Event()
+
+    async def token(_tenant: str, _deadline: Deadline) -> str:
+        await granted.wait()
+        return "late"
+
+    bench.tokens.token = token  # type: ignore[method-assign]
+    call = asyncio.ensure_future(bench.call())
+    await asyncio.sleep(0)
+    await bench.client.close()
+    granted.set()
+
+    with pytest.raises(NotRunningError):
+        await call
+
+
+@pytest.mark.parametrize("details", [[1], "text"])
+async def test_reply_whose_details_are_no_object_is_nonsense(details: Any) -> None:
+    bench = Bench(CallReply(status=404, error={"code": "SERVICE_NOT_FOUND", "message": "no", "details": details}))
+
+    with pytest.raises(OutcomeUnknownError, match="must have an object of details"):
+        await bench.call()

@@ -11,6 +11,7 @@ from contracts.codec import decode, encode
 from contracts.errors import (
     NotConnectedError,
     PermissionDeniedError,
+    PublisherRefusedError,
     ServiceUnavailableError,
     UnauthenticatedError,
 )
@@ -40,6 +41,7 @@ class Refusing:
         self._refusal = refusal
         self._serves = serves
         self.replies: list[CallReply] = []
+        self.messages: list[Message] = []
 
     def call_now(self, *_: Any) -> Origin:
         if self._refusal is not None:
@@ -56,6 +58,7 @@ class Refusing:
         return asyncio.ensure_future(self.publish(message, **options))
 
     async def publish(self, message: Message, **_options: Any) -> None:
+        self.messages.append(message)
         self.replies.append(CallReply.from_json(decode(message.body)))
 
 
@@ -325,3 +328,62 @@ async def test_reply_is_given_up_at_the_deadline_of_its_caller() -> None:
 
     assert seam.replies == []
     assert delivery.settled == ["requeue"]
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "publisher"),
+    [
+        ("plugin-billing.1", "plugin-analytics"),
+        ("plugin-analytics", "plugin-analytics"),
+        ("plugin-analytics-2.1", "plugin-analytics"),
+        ("amq.rabbitmq.reply-to.abc", "plugin-analytics"),
+        ("plugin-analytics.1", None),
+        (None, None),
+    ],
+)
+async def test_call_that_wants_its_reply_elsewhere_is_neither_run_nor_answered(
+    reply_to: str | None, publisher: str | None
+) -> None:
+    """The callee's word would be believed there: a stranger could answer somebody else's call through it."""
+    seam = Serving()
+    server, delivery = make_server(seam), make_delivery(call())
+    delivery.message.reply_to, delivery.publisher = reply_to, publisher
+    server.for_service(SERVICE)(delivery)
+    await server.drain(1.0)
+
+    assert (seam.ran, seam.replies) == ([], [])
+    assert delivery.settled == ["reject"]
+
+
+class Speechless(Serving):
+    """Cannot write what it should publish, or is not let."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.release.set()
+
+    async def publish(self, _message: Message, **_options: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [TypeError("no AMQP value"), PublisherRefusedError("403")], ids=["unwritable", "403"])
+async def test_call_whose_reply_can_never_be_published_gives_its_place_back(error: Exception) -> None:
+    """Given back to RabbitMQ it would come again for ever; unsettled it would hold its place in the prefetch."""
+    server, delivery = make_server(Speechless(error)), make_delivery(call())
+    server.for_service(SERVICE)(delivery)
+    await server.drain(1.0)
+
+    assert delivery.settled == ["reject"]
+    assert server.load == 0
+
+
+async def test_tenant_that_is_no_text_is_not_echoed() -> None:
+    seam = Serving()
+    seam.release.set()
+    server, delivery = make_server(seam), make_delivery(call())
+    delivery.message.headers = {**delivery.message.headers, "x-tenant-id": 1e300}
+    server.for_service(SERVICE)(delivery)
+    await server.drain(1.0)
+
+    assert [message.headers["x-tenant-id"] for message in seam.messages] == [None]

@@ -10,10 +10,10 @@ import pytest
 from contracts.calls import CallReply, CallRequest
 from contracts.codec import encode
 from contracts.errors import MissingQueueError, ReturnedMessageError, TenantNotFoundError, TransportError
+from contracts.ids import new_id
 from contracts.names import SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime.calls.direct import DirectCalls
-from plugin_runtime.context import new_id
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, Message, OnDelivery, Transport
 from plugin_runtime.transport.memory import MemoryTransport

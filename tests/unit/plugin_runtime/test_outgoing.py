@@ -243,3 +243,15 @@ async def test_call_that_is_given_up_while_the_connection_is_lost_is_not_publish
     await cancelled(bench, lambda: bench.wire.published)
 
     assert len(bench.wire.of("call")) == 1
+
+
+async def test_call_that_is_given_up_before_it_was_sent_is_never_sent() -> None:
+    """It waits in line while the connection is away: a program that gave up and paid again would pay twice."""
+    bench = Bench(method="POST")
+    in_line: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    bench.wire.publish_soon = lambda *_, **__: in_line  # type: ignore[method-assign]
+    await asyncio.sleep(0)
+    bench.call.cancel()
+    await asyncio.gather(bench.call, return_exceptions=True)
+
+    assert in_line.cancelled()

@@ -14,10 +14,10 @@ from broker.cli.output import Out
 from contracts.calls import CallMetadata, CallResult
 from contracts.codec import encode
 from contracts.errors import RateLimitedError
+from contracts.ids import new_id
 from contracts.names import SYSTEM_PLUGIN
 from contracts.registry import PresenceAnnouncement
 from plugin_runtime import Call, Plugin, Refusal, Reply
-from plugin_runtime.context import new_id
 from plugin_runtime.transport.base import Message
 from plugin_runtime.transport.memory import MemoryTransport
 from tests.acceptance.plugins import make_plugin

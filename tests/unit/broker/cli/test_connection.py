@@ -18,11 +18,11 @@ from contracts.errors import (
     TenantNotFoundError,
     UnreachableError,
 )
+from contracts.ids import new_id
 from contracts.names import OPERATOR_PLUGIN, SYSTEM_PLUGIN
 from contracts.topology import Topology
 from plugin_runtime import RuntimeSettings
 from plugin_runtime.calls.caller import NO_CONTEXT, Caller
-from plugin_runtime.context import new_id
 from plugin_runtime.registry_client import DependencyClient, PlatformClient
 from plugin_runtime.tasks import TaskSet
 from plugin_runtime.transport.base import Delivery, Message

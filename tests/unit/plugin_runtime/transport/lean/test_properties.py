@@ -159,3 +159,10 @@ def test_text_that_is_no_utf_8_is_unreadable_as_a_property_and_left_out_as_a_hea
 def test_a_header_too_short_to_name_a_size_is_unreadable() -> None:
     with pytest.raises(UnreadableError, match="3 bytes"):
         body_size(b"abc")
+
+
+def test_number_that_amqp_cannot_say_is_a_type_error() -> None:
+    message = Message(body=b"", type="t", message_id="m", headers={"n": 1e300})
+
+    with pytest.raises(TypeError, match="none that AMQP has"):
+        written(message)
