@@ -79,6 +79,7 @@ def _imports(uses: set[str]) -> list[str]:
         [
             *(["import datetime as dt"] if "dt" in uses else []),
             *_from("collections.abc", ["Mapping"], uses),
+            *_from("decimal", ["Decimal"], uses),
             *_from("typing", ["Annotated", "Any", "Literal"], uses),
             *_from("urllib.parse", ["quote"], uses),
             *_from("uuid", ["UUID"], uses),

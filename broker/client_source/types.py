@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from broker.client_source.decimals import DECIMAL, decimal_default, is_decimal, without_numbers
 from broker.client_source.names import Names, pascal_case, snake_case
 from broker.client_source.text import literal
 
@@ -28,7 +29,7 @@ LONGEST_INLINE = 60
 BASE = "Model"
 BUILTINS = ("bool", "dict", "float", "int", "list", "object", "str", "super", "tuple", "type")
 IMPORTED = ("Annotated", "Any", "BaseModel", "ConfigDict", "Field", "Literal", "Mapping", "ServiceClient")
-MORE_IMPORTED = ("TenantClient", "TypeAdapter", "UUID", "dt", "quote")
+MORE_IMPORTED = (DECIMAL, "TenantClient", "TypeAdapter", "UUID", "dt", "quote")
 FIELD_WORDS = frozenset({*BUILTINS, *MORE_IMPORTED, *dir(BaseModel)})
 TYPE_WORDS = frozenset({*IMPORTED, *MORE_IMPORTED, BASE, "PathValue", "None", "True", "False", "SERVICE", "VERSION"})
 
@@ -131,7 +132,7 @@ class _Reader:
         if alternatives is None and isinstance(kind, list):
             alternatives = [{**schema, "type": one} for one in kind]
         if alternatives is not None:
-            return [part for one in alternatives for part in self._members(one, hint)] or [ANY]
+            return [part for one in without_numbers(alternatives) for part in self._members(one, hint)] or [ANY]
         return [self._typed(kind, schema, hint)]
 
     def _typed(self, kind: Any, schema: Schema, hint: str) -> str:
@@ -139,6 +140,8 @@ class _Reader:
             return self._array(schema, hint)
         if kind == "object":
             return self._object(schema, hint)
+        if is_decimal(schema):
+            return DECIMAL
         said = schema.get("format")
         if kind == "string" and isinstance(said, str):
             return _FORMATS.get(said, "str")
@@ -215,6 +218,8 @@ class _Reader:
             return literal(value) if not value and any(item.startswith(starts) for item in members) else None
         if isinstance(value, float) and not math.isfinite(value):
             return None
+        if DECIMAL in members and (number := decimal_default(value)) is not None:
+            return f"{DECIMAL}({literal(str(number))})"
         kinds = {type(value).__name__, "float"} if type(value) is int else {type(value).__name__}
         written = literal(value)
         choices = {item.name: item.values for item in self._types.choices}

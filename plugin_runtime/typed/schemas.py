@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import DecimalSchema
 
 Schema = dict[str, Any]
 
@@ -14,14 +16,26 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "dependentSchema
 """Keywords under which keys are names, and no keywords."""
 
 
+class _Generator(GenerateJsonSchema):
+    """Pydantic's schemas; the text of a decimal number has the format ``decimal``, by which clients know it."""
+
+    def decimal_schema(self, schema: DecimalSchema) -> Schema:
+        # Without a format it is the schema of `float | str`, or of any text, and a client would lose digits.
+        made = super().decimal_schema(schema)
+        for part in made.get("anyOf", [made]):
+            if part.get("type") == "string":
+                part["format"] = "decimal"
+        return made
+
+
 def request_schema(adapter: TypeAdapter[Any]) -> Schema:
     """What a caller may send: the names of the wire, references resolved within the schema by ``$defs``."""
-    return adapter.json_schema(by_alias=True, mode="validation")
+    return adapter.json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
 
 
 def response_schema(adapter: TypeAdapter[Any]) -> Schema:
     """What a handler answers, likewise."""
-    return adapter.json_schema(by_alias=True, mode="serialization")
+    return adapter.json_schema(by_alias=True, mode="serialization", schema_generator=_Generator)
 
 
 def is_object(schema: Schema) -> bool:

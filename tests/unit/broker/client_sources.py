@@ -2,6 +2,7 @@
 
 import sys
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
@@ -13,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from broker.client_source.source import Offer, client_source
 from contracts.manifest import PluginManifest
+from plugin_runtime.typed.schemas import request_schema, response_schema
 from tests.factories import Json, make_manifest, service_json
 
 EVIL = 'x"""\n"""\nimport os\nos.abort()\n"""\\'
@@ -54,6 +56,8 @@ class Deal(BaseModel):
     notes: dict[str, list[str]] = {}
     day: Annotated[date | None, Field(alias="date")] = None
     copy_: Annotated[bool, Field(alias="copy")] = False
+    worth: Annotated[Decimal | None, Field(ge=0, decimal_places=2)] = None
+    share: Decimal = Decimal("0.10")
 
 
 class Found(BaseModel):
@@ -64,7 +68,7 @@ class Found(BaseModel):
 def endpoint(method: str, path: str, **schemas: Any) -> Json:
     """An endpoint with the schemas of types."""
     made = {
-        key: TypeAdapter(found).json_schema(mode="serialization" if key == "response" else "validation")
+        key: (response_schema if key == "response" else request_schema)(TypeAdapter(found))
         for key, found in schemas.items()
     }
     return {"method": method, "path": path, **made}

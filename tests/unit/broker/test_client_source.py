@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,19 +12,22 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from broker.client_source.names import LONGEST_NAME, Names, pascal_case, snake_case
 from broker.client_source.source import client_source
 from broker.client_source.text import docstring, literal
+from broker.client_source.types import Types
 from contracts.text import printable
 from plugin_runtime import Reply
 from plugin_runtime.testing import FakeTenant
-from tests.unit.broker.client_sources import DEALS, HOSTILE_ENDPOINTS, client_of, endpoint, loaded, offer
+from plugin_runtime.typed.schemas import request_schema, response_schema
+from tests.factories import Json
+from tests.unit.broker.client_sources import DEALS, EVIL, HOSTILE_ENDPOINTS, client_of, endpoint, loaded, offer
 
 ROOT = Path(__file__).parents[3]
 DEAL = UUID("6b0f1cb2-0f43-4a8a-8bd0-64c4a25b4f0d")
-CALLED = {"ConfigDict", "Field", "TypeAdapter", "quote", "str", "_segment", "_sent"}
+CALLED = {"ConfigDict", "Decimal", "Field", "TypeAdapter", "quote", "str", "_segment", "_sent"}
 METHODS = {"dump_python", "service", "get", "post", "put", "patch", "delete"}
 
 
@@ -73,7 +77,7 @@ def statements_of(source: str) -> None:
             assert is_known, ast.dump(node)
         if isinstance(node, ast.Import | ast.ImportFrom):
             assert ast.unparse(node).split()[1] in {
-                "datetime", "collections.abc", "typing", "urllib.parse", "uuid", "plugin_runtime", "pydantic"
+                "datetime", "collections.abc", "decimal", "typing", "urllib.parse", "uuid", "plugin_runtime", "pydantic"
             }  # fmt: skip
 
 
@@ -223,3 +227,54 @@ def test_an_endpoint_without_schemas_takes_and_returns_anything() -> None:
 
     assert "body: Any = None,\n        *,\n        query: Mapping[str, Any] | None = None," in source
     assert source.count(") -> Any:") == 2
+
+
+class Least(BaseModel):
+    least: Decimal
+
+
+DECIMAL_PATTERN = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
+
+
+@pytest.mark.parametrize(
+    ("schema", "annotation"),
+    [
+        (request_schema(TypeAdapter(Decimal)), "Decimal"),
+        (response_schema(TypeAdapter(Decimal)), "Decimal"),
+        (request_schema(TypeAdapter(Decimal | None)), "Decimal | None"),
+        (request_schema(TypeAdapter(list[Decimal])), "list[Decimal]"),
+        ({"anyOf": [{"type": "number"}, {"type": "string", "pattern": DECIMAL_PATTERN}]}, "Decimal"),
+        ({"type": "string", "pattern": DECIMAL_PATTERN}, "Decimal"),
+        ({"anyOf": [{"type": "number"}, {"type": "string"}]}, "float | str"),
+        ({"type": "string", "pattern": "^[0-9.]+$"}, "str"),
+        ({"type": "number"}, "float"),
+    ],
+)
+def test_a_decimal_number_is_one_and_nothing_else_is(schema: Json, annotation: str) -> None:
+    assert Types(Names()).of(schema, "price") == annotation
+
+
+async def test_a_decimal_number_keeps_its_digits_both_ways() -> None:
+    amount = "12345678901234567.10"
+    prices = [endpoint("POST", "/prices", request=Decimal, response=Decimal, query=Least)]
+    module, tenant = client_of(*prices), FakeTenant()
+    tenant.answer("crm.deals", "POST", "/prices", lambda call: call.body)
+
+    answer = await module.DealsClient(tenant).post_prices(Decimal(amount), least=Decimal("0.10"))
+
+    assert (tenant.calls[0].body, tenant.calls[0].query) == (amount, {"least": ["0.10"]})
+    assert (type(answer), str(answer)) == (Decimal, amount)
+
+
+def test_a_default_of_a_decimal_number_is_one() -> None:
+    assert 'share: Decimal = Decimal("0.10")' in client_source(offer(*DEALS))
+    assert "worth: Decimal | None = None" in client_source(offer(*DEALS))
+
+
+def test_a_default_that_is_no_decimal_number_is_left_out() -> None:
+    price = {"type": "string", "format": "decimal", "default": EVIL}
+    source = client_source(
+        offer({"method": "GET", "path": "/", "response": {"type": "object", "properties": {"price": price}}})
+    )
+
+    assert "price: Decimal | None = None" in source
