@@ -13,7 +13,7 @@ from broker.client_source.types import ANY, FIELD_WORDS, NONE, Schema, Types, jo
 from contracts.manifest import Endpoint, Metadata
 
 BODILESS = frozenset({"GET"})
-METHOD_WORDS = frozenset({"self", "body", "query", "timeout"})
+METHOD_WORDS = frozenset({"self", "body", "query", "timeout", "retries", "headers", "fresh"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,29 @@ from contracts.manifest import Endpoint, Metadata
 
 _TYPED = re.compile(r"[A-Z][A-Za-z0-9_]*")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A parameter that methods hand on to the `ServiceClient` as it is; ``default`` is source."""
+
+    name: str
+    annotation: str
+    default: str
+    description: str
+
+
+_OPTIONS = (
+    Option("timeout", "float | None", "None", "Seconds to wait; 30 when None."),
+    Option(
+        "retries",
+        "int | None",
+        "None",
+        "How often a call that was not taken is made again; the plugin's setting when None.",
+    ),
+    Option("headers", "Mapping[str, str] | None", "None", "Headers of the call's own."),
+)
+_FRESH = Option("fresh", "bool", "False", "Ask the service though an answer is kept.")
 _PLAIN = frozenset({ANY, NONE, "str", "int", "float", "bool"})
 
 
@@ -54,6 +77,7 @@ def _uses(types: Types, methods: Sequence[Method]) -> set[str]:
         given = [*method.params, *(method.query or ())]
         annotations += [method.reply, method.body or "", *(item.annotation for item in given)]
         annotations += ["Mapping[str, Any]"] if method.query is None else []
+        annotations += [option.annotation for option in _options(method)]
         is_adapted = {item for item in (method.body, method.reply) if item is not None and item not in _PLAIN}
         annotations += ["TypeAdapter"] if is_adapted else []
         annotations += ["_sent Any"] if method.body in is_adapted else []
@@ -201,11 +225,15 @@ def _method(method: Method) -> list[str]:
     else:
         ordered = sorted(query, key=lambda item: not item.is_required)
         arguments += [f"{item.name}: {item.annotation}{'' if item.is_required else ' = None'}" for item in ordered]
-    arguments.append("timeout: float | None = None")
+    arguments += [f"{item.name}: {item.annotation} = {item.default}" for item in _options(method)]
     head = f"async def {method.name}"
     lines = listed(head, arguments, f" -> {method.reply}:", INDENT)
     lines += docstring(_about(method), INDENT * 2)
     return lines + _run(method)
+
+
+def _options(method: Method) -> tuple[Option, ...]:
+    return (*_OPTIONS, _FRESH) if method.endpoint.method == "GET" else _OPTIONS
 
 
 def _run(method: Method) -> list[str]:
@@ -216,7 +244,7 @@ def _run(method: Method) -> list[str]:
         given.append(f"query={{{', '.join(f'{literal(item.key)}: {item.name}' for item in method.query)}}}")
     if method.body is not None:
         given.append(f"body={_body(method)}")
-    given.append("timeout=timeout")
+    given += [f"{item.name}={item.name}" for item in _options(method)]
     verb = method.endpoint.method.lower()
     if method.reply == NONE:
         return listed(f"await self._service.{verb}", given, "", INDENT * 2)
@@ -252,7 +280,7 @@ def _about(method: Method) -> list[str | list[str]]:
         limits.append(f"Permissions: {', '.join(endpoint.permissions)}.")
     told = [item for item in (method.query or ()) if item.description]
     arguments = [f"{INDENT}{item.name}: {_line(item.description)}" for item in told]
-    arguments.append(f"{INDENT}timeout: Seconds to wait; 30 when None.")
+    arguments += [f"{INDENT}{item.name}: {item.description}" for item in _options(method)]
     what = f"{endpoint.method} {endpoint.path}"
     first = endpoint.description or f"Call {what}."
     return [first, *([what] if endpoint.description else []), limits, ["Args:", *arguments]]

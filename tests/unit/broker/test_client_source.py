@@ -278,3 +278,47 @@ def test_a_default_that_is_no_decimal_number_is_left_out() -> None:
     )
 
     assert "price: Decimal | None = None" in source
+
+
+class Recorder:
+    """A tenant, and each of its services, that keeps what a call is made with."""
+
+    def __init__(self) -> None:
+        self.options: list[Json] = []
+
+    def service(self, _name: str, _version: str | None) -> "Recorder":
+        return self
+
+    async def _keep(self, _path: str, **options: Any) -> None:
+        self.options.append(options)
+
+    get = post = delete = _keep
+
+
+async def test_every_method_hands_on_what_a_call_may_be_made_with() -> None:
+    tenant, given = Recorder(), {"timeout": 5, "retries": 0, "headers": {"x-trace": "7"}}
+    client = client_of(*({"method": method, "path": "/deals"} for method in ("GET", "POST", "DELETE"))).DealsClient(
+        tenant
+    )
+
+    await client.get_deals(**given, fresh=True)
+    await client.post_deals({}, **given)
+    await client.delete_deals(**given)
+
+    assert [{key: made[key] for key in given} for made in tenant.options] == [given] * 3
+    assert [made.get("fresh") for made in tenant.options] == [True, None, None]
+
+
+async def test_what_a_call_may_be_made_with_is_the_plugins_own_unless_said() -> None:
+    tenant = Recorder()
+
+    await client_of({"method": "GET", "path": "/deals"}).DealsClient(tenant).get_deals()
+
+    assert tenant.options == [{"query": None, "timeout": None, "retries": None, "headers": None, "fresh": False}]
+
+
+def test_a_key_of_a_query_that_is_called_like_an_option_gets_another_name() -> None:
+    query = {"type": "object", "properties": {name: {"type": "string"} for name in ("retries", "headers", "fresh")}}
+    source = client_source(offer({"method": "GET", "path": "/deals", "query": query}))
+
+    assert 'query={"retries": retries_, "headers": headers_, "fresh": fresh_}' in source
