@@ -94,7 +94,7 @@ async def publish(transaction: Transaction, manifest: PluginManifest, *, by: str
             return False
         if not differ_in_schemas_only(manifest, before):
             _log.warning("plugin.manifest_replaced", plugin=manifest.id, version=manifest.version)
-    row = {**key, "name": manifest.name, "manifest": _canonical(manifest)}
+    row = {**key, "name": manifest.name, "manifest": _text(manifest.to_json())}
     await transaction.execute(PUBLISH, row)
     await _write_parts(transaction, manifest)
     return True
@@ -220,10 +220,6 @@ async def declared_namespace(source: Source, tenant: str, namespace: str) -> tup
         return None
     row = found[ordered(found)[-1]]
     return row["plugin_id"], SharedNamespace.model_validate_json(row["document"])
-
-
-def _canonical(manifest: PluginManifest) -> str:
-    return json.dumps(manifest.to_json(), sort_keys=True)
 
 
 def _text(document: dict[str, Any]) -> str:

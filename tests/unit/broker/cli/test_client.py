@@ -83,3 +83,12 @@ def test_discover_shows_the_schemas_to_programs(plexica: Desk) -> None:
     found = plexica("services", "discover", "crm.contacts", "-t", "acme-corp", "--json", plugins=[make_typed_crm()])
 
     assert found.json["endpoints"][0]["query"]["properties"]["limit"]["minimum"] == 1
+
+
+def test_the_manifest_that_the_broker_shows_gives_the_same_file_as_the_registry(plexica: Desk) -> None:
+    shown = plexica("plugin", "show", "plugin-crm", "--json", plugins=[make_typed_crm()]).json
+
+    from_manifest = generated(plexica, "crm.contacts", "-m", plexica.manifest(shown))
+    asked = plexica("client", "generate", "crm.contacts", "-t", "acme-corp", plugins=[make_typed_crm()])
+
+    assert from_manifest == (asked.out, asked.err, 0)
