@@ -53,7 +53,7 @@ async def bench(
 
     Without a service it measures a small echo plugin that runs in a process of its own beside the command, in a tenant
     of its own; both are removed at the end, also after Ctrl-C. It makes load for some seconds. Each call is made as it
-    is, without a cache and without another try. Exit status 1 if no call was answered well.
+    is, without a cache and without another try. Exit status 1 if a call was refused or failed.
     """
     _judge(service, method, path, yes=yes)
     stages = sorted(set(in_flight or IN_FLIGHT))
@@ -62,7 +62,7 @@ async def bench(
     async with _aim(operator, service, request, range_) as aim:
         report = await probed(operator, aim, seconds=seconds, in_flight=stages, progress=_progress(operator.out))
     show(operator.out, report)
-    if not any(stage.durations for stage in report.stages):
+    if any(stage.failures for stage in report.stages):
         raise typer.Exit(1)
 
 

@@ -15,8 +15,11 @@ from broker.cli.verdict import verdict
 from contracts.calls import FIRST_ERROR_STATUS, CallRequest, CallResult
 from contracts.errors import CodedError
 from contracts.ids import new_id
+from contracts.manifest import Metadata
 from contracts.names import OPERATOR_PLUGIN
+from contracts.registry import ServiceRecord
 from plugin_runtime.calls.caller import NO_CONTEXT, data_of
+from plugin_runtime.calls.paths import Paths, decode_path
 from plugin_runtime.calls.target import Target
 from plugin_runtime.context import Deadline, new_instance
 from plugin_runtime.transport.base import Delivery, Message
@@ -48,6 +51,7 @@ class Report:
         message: Bare messages to this very command, one at a time: half of what a call does.
         single: Calls, one at a time.
         loads: Calls with several in flight, fewest first.
+        limits: What the metadata of the endpoint, or else of its service, allows.
     """
 
     aim: Aim
@@ -55,6 +59,7 @@ class Report:
     message: Measured
     single: Measured
     loads: Sequence[Measured]
+    limits: Metadata
 
     @property
     def stages(self) -> list[Measured]:
@@ -64,7 +69,7 @@ class Report:
     @property
     def sentences(self) -> list[str]:
         """What it tells."""
-        return verdict(self.message, self.single, self.loads)
+        return verdict(self.message, self.single, self.loads, self.limits)
 
     def to_json(self) -> dict[str, Any]:
         """The report as programs read it; durations in seconds, null where no call was answered well."""
@@ -74,6 +79,7 @@ class Report:
             "version": self.target.version,
             "method": self.aim.request.method,
             "path": self.aim.request.path,
+            "limits": {"rateLimit": self.limits.rate_limit, "concurrency": self.limits.concurrency},
             "message": _stage_json(self.message),
             "stages": [_stage_json(stage) for stage in self.stages],
             "verdict": self.sentences,
@@ -122,7 +128,21 @@ async def probed(
         for count in in_flight:
             with progress(f"{count} in flight", seconds):
                 loads.append(await measured(once, in_flight=count, seconds=seconds))
-    return Report(aim=aim, target=target, message=message, single=single, loads=loads)
+    limits = limits_of(reach.discovery.record(target), aim.request.method, aim.request.path)
+    return Report(aim=aim, target=target, message=message, single=single, loads=loads, limits=limits)
+
+
+def limits_of(record: ServiceRecord | None, method: str, path: str) -> Metadata:
+    """The calls a minute and the calls at once that an endpoint allows; its own limits win over its service's."""
+    if record is None:
+        return Metadata()
+    paths: Paths[Metadata] = Paths()
+    for endpoint in record.endpoints:
+        if endpoint.method == method:
+            paths.add(endpoint.path, endpoint.metadata)
+    found = paths.match(decode_path(path))
+    own, common = found[0] if found else Metadata(), record.metadata
+    return Metadata(rate_limit=own.rate_limit or common.rate_limit, concurrency=own.concurrency or common.concurrency)
 
 
 async def _call(reach: Reach, target: Target, aim: Aim) -> CallResult:

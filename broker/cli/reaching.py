@@ -66,6 +66,7 @@ class AskedOnce:
         self._broker = broker
         self._tokens = tokens
         self._found: dict[tuple[str, str, str | None], Target] = {}
+        self._records: dict[Target, ServiceRecord] = {}
 
     async def find(self, tenant: str, service: str, range_: str | None, deadline: Deadline) -> Target:
         """The target, as the broker's discovery says; its errors are raised."""
@@ -78,8 +79,13 @@ class AskedOnce:
             answer = await self._broker.ask(tenant, REGISTRY_SERVICE, "GET", path, query=query, timeout=seconds)
             record = ServiceRecord.parse(answer)
             await self._tokens.token(tenant, deadline)
-            self._found[wanted] = Target(record.plugin_id, record.service_name, record.version)
+            target = Target(record.plugin_id, record.service_name, record.version)
+            self._found[wanted], self._records[target] = target, record
         return self._found[wanted]
+
+    def record(self, target: Target) -> ServiceRecord | None:
+        """What the broker said of a target that was found; None for its own services, which are not asked for."""
+        return self._records.get(target)
 
     async def catch_up(self, tenant: str, failed: Target, deadline: Deadline) -> bool:
         """Forget what was found, so that it is asked for again."""

@@ -10,6 +10,7 @@ from broker.cli.echo import Echo
 from broker.cli.measuring import Measured, measured, percentile
 from broker.cli.progress import bar
 from broker.cli.verdict import verdict
+from contracts.manifest import Metadata
 from contracts.names import check_tenant
 from plugin_runtime import Call, Plugin, Refusal
 from tests.acceptance.plugins import make_crm, make_plugin
@@ -104,7 +105,38 @@ def test_failures_are_summed_over_all_stages() -> None:
         stage(0.0, 0), stage(0.0, 0, OVERLOADED=1), [stage(0.0, 0, in_flight=4, OVERLOADED=2, RATE_LIMITED=5)]
     )
 
-    assert told == ["Not answered well: 5 RATE_LIMITED, 3 OVERLOADED."]
+    assert told == ["8 of 8 calls were refused or failed (5 RATE_LIMITED, 3 OVERLOADED): there are no figures."]
+
+
+@pytest.mark.parametrize("last", [2200, 500])
+def test_where_calls_were_refused_the_figures_are_said_to_be_of_the_answered_ones_and_nothing_else_of_them(
+    last: int,
+) -> None:
+    loads = [stage(0.01, 1000, in_flight=16), stage(0.1, last, in_flight=64, OVERLOADED=40)]
+
+    told = verdict(stage(0.0004, 1000), stage(0.001, 900), loads)[1:]
+
+    whole, answered = f"{1940 + last:,}", f"{1900 + last:,}"
+    assert told == [
+        (
+            f"40 of {whole} calls were refused or failed (40 OVERLOADED): "
+            f"the figures are of the {answered} answered ones only."
+        )
+    ]
+
+
+def test_limits_in_the_metadata_are_told_as_such_and_the_cpu_is_not_blamed() -> None:
+    loads = [stage(0.01, 1000, in_flight=16), stage(0.1, 1000, in_flight=64)]
+
+    told = verdict(stage(0.0004, 1000), stage(0.001, 900), loads, Metadata(rate_limit=60000, concurrency=4))[1:]
+
+    assert told == [
+        "The most was 1,000 calls/s, with 16 in flight; more in flight brought no more.",
+        (
+            "The endpoint's metadata sets a limit: rateLimit 60000, so many calls a minute for each tenant and caller; "
+            "concurrency 4, so many calls at once in each instance."
+        ),
+    ]
 
 
 # The command
@@ -133,6 +165,38 @@ def test_for_machines_durations_are_seconds(plexica: Desk) -> None:
     assert 0 < single["p50Seconds"] <= single["p99Seconds"] < 10
     assert single["perSecond"] == pytest.approx(single["count"] / single["seconds"])
     assert done.json["verdict"]
+
+
+def make_limited_crm() -> Plugin:
+    """A CRM with limits of its service, one of which an endpoint has its own of."""
+    endpoint = {"method": "GET", "path": "/contacts/:id", "metadata": {"rateLimit": 3}}
+    service = {
+        "name": "crm.contacts",
+        "version": "1.0.0",
+        "endpoints": [endpoint],
+        "metadata": {"rateLimit": 100, "concurrency": 2},
+    }
+    api = {"services": [service]}
+    crm = Plugin.from_manifest({"id": "plugin-crm", "name": "CRM", "version": "1.0.0", "api": api})
+
+    @crm.service("crm.contacts").get("/contacts/:id")
+    async def get(_call: Call, id: str) -> str:
+        return id
+
+    return crm
+
+
+def test_a_refused_call_is_exit_status_1_and_told_with_the_limit(plexica: Desk) -> None:
+    done = bench(plexica, "crm.contacts", "GET", "/contacts/42", *QUICK, "--json", plugin=make_limited_crm())
+
+    refused = sum(load["failures"].get("RATE_LIMITED", 0) for load in done.json["stages"])
+    assert done.status == 1
+    assert done.json["limits"] == {"rateLimit": 3, "concurrency": 2}
+    # Three calls a minute, the first of which saw that it answers at all.
+    assert (
+        f"{refused} of {refused + 2} calls were refused or failed ({refused} RATE_LIMITED)" in done.json["verdict"][-2]
+    )
+    assert "rateLimit 3, so many calls a minute" in done.json["verdict"][-1]
 
 
 def test_an_endpoint_that_does_not_answer_well_is_told_before_any_load(plexica: Desk) -> None:
