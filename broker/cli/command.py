@@ -9,10 +9,11 @@ from typing import Any, Concatenate, ParamSpec
 
 import typer
 
+from broker.cli.advice import not_installed, without_tenant
 from broker.cli.connection import Connect, OnlyBroker, caller_over, connected, over_rabbitmq
 from broker.cli.options import DEFAULT_SECONDS, AsJson, InTenant, Prefix, Timeout, Url
 from broker.cli.output import Out
-from contracts.errors import PlexicaError
+from contracts.errors import PlexicaError, ServiceNotFoundError, TenantNotFoundError
 from contracts.names import NO_TENANT
 from contracts.topology import Topology
 from plugin_runtime import RuntimeSettings, configure_logs
@@ -140,4 +141,15 @@ async def _run(
             topology=Topology(settings.prefix),
             settings=settings,
         )
-        await command(operator, **given)
+        try:
+            await command(operator, **given)
+        except TenantNotFoundError as error:
+            is_default = for_tenant and "tenant" not in settings.model_fields_set
+            if not is_default or error.details.get("tenant") != settings.tenant:
+                raise
+            raise await without_tenant(operator.platform, error) from error
+        except ServiceNotFoundError as error:
+            asked = given.get("service") or given.get("name")
+            if not for_tenant or asked is None or error.details.get("service") != asked:
+                raise
+            raise await not_installed(operator.platform, error, settings.tenant) from error

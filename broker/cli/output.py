@@ -214,7 +214,7 @@ def next_step(error: PlexicaError, about: Mapping[str, str] = ABOUT) -> str | No
 def _told_step(error: CodedError) -> str | None:
     """What an error itself says of what to do next."""
     hint, seconds, versions = (error.details.get(name) for name in ("hint", "retryAfter", "versions"))
-    if isinstance(error, PermissionDeniedError) and isinstance(hint, str):
+    if isinstance(error, PermissionDeniedError | ServiceNotFoundError) and isinstance(hint, str):
         return hint
     if isinstance(seconds, int | float):
         return f"try again in {seconds:g} s"
