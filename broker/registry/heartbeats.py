@@ -113,6 +113,8 @@ class Heartbeats:
         except (MalformedMessageError, TransportError) as error:
             _refused(delivery, error)  # it comes again
             return
+        if not (delivery.message.reply_to or "").startswith(f"{delivery.publisher}."):
+            return  # the broker's word would be believed wherever it is sent
         try:
             await self._publish(delivery.message, reply, transport)
         except TransportError as error:

@@ -146,6 +146,21 @@ async def test_one_that_comes_as_a_call_is_answered(instance: str, answer: dict[
         assert found.items() >= answer.items()
 
 
+async def test_one_that_wants_its_answer_elsewhere_gets_none() -> None:
+    async with crm_running() as plane:
+        replies: list[Delivery] = []
+        await plane.transport.consume("replies.plugin-crm.one", replies.append, prefetch=1, role="replies")
+        beat = CallRequest(method="PUT", path="/heartbeat", body={"instanceId": "one"})
+        stranger = call(beat)
+        stranger.message = replace(stranger.message, correlation_id="forged", reply_to="plugin-crm.one")
+        stranger.publisher = "plugin-mallory"  # type: ignore[misc]
+        take(plane, stranger)
+        take(plane, call(beat))
+        await eventually(lambda: replies)
+
+        assert [reply.message.correlation_id for reply in replies] == ["42"]
+
+
 def call(request: CallRequest) -> Delivery:
     delivery = make_delivery(
         exchange="plexica.calls",
