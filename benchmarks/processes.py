@@ -31,7 +31,7 @@ class Running:
     """A process that prints ``ready`` when it serves; end it with ``with``."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        self._name = " ".join(command)
+        self._name = " ".join((Path(command[0]).name, *command[1:]))  # figures name no folder of this machine
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(
             command,
