@@ -2,11 +2,12 @@
 
 Run ``python -m benchmarks.data_plane [ROUNDS]``. Client and server are two processes; RabbitMQ is a private node. Ours
 confirm and acknowledge everything (the server acknowledges a call after its reply's confirm); the tutorial's client
-does not acknowledge replies. Machines are noisy: only the ratios of one run count.
+does not acknowledge replies. No message is written to disk. Machines are noisy: only the ratios of one run count.
 """
 
 import asyncio
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,14 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+import aio_pika
+import structlog
+
+from contracts.topology import Binding, Exchange, Queue
+from plugin_runtime.transport.base import Delivery, Message
+from plugin_runtime.transport.factory import make_transport
+from tests.rabbitmq import start_node
 
 KINDS = ("tutorial", "aio-pika", "lean")
 ROUNDS = 3
@@ -26,15 +35,10 @@ Call = Callable[[], Awaitable[None]]
 
 
 def transport(kind: str, url: str, name: str) -> Any:
-    from plugin_runtime.transport.factory import make_transport
-
     return make_transport(kind, url, identity=name, instance="1", insecure=True)  # type: ignore[arg-type]
 
 
 async def serve_ours(kind: str, url: str) -> None:
-    from contracts.topology import Binding, Exchange, Queue
-    from plugin_runtime.transport.base import Delivery, Message
-
     ours, tasks, number = transport(kind, url, "plugin-server"), set(), 0
     await ours.open()
     await ours.declare_exchange(Exchange("x"))
@@ -48,6 +52,7 @@ async def serve_ours(kind: str, url: str) -> None:
         reply = Message(
             body=call.body,
             type="reply",
+            persistent=False,
             message_id=f"r{number}",
             correlation_id=call.correlation_id,
             headers=call.headers,
@@ -66,8 +71,6 @@ async def serve_ours(kind: str, url: str) -> None:
 
 
 async def serve_tutorial(url: str) -> None:
-    import aio_pika
-
     connection = await aio_pika.connect(url)
     channel = await connection.channel()
     queue = await channel.declare_queue("rpc_queue")
@@ -80,9 +83,6 @@ async def serve_tutorial(url: str) -> None:
 
 
 async def call_ours(kind: str, url: str) -> tuple[Call, Call]:
-    from contracts.topology import Binding, Queue
-    from plugin_runtime.transport.base import Delivery, Message
-
     ours, waiting, tasks, number = transport(kind, url, "plugin-client"), {}, set(), 0
     loop = asyncio.get_running_loop()
     await ours.open()
@@ -105,7 +105,13 @@ async def call_ours(kind: str, url: str) -> tuple[Call, Call]:
         future = waiting[key] = loop.create_future()
         headers = {"x-tenant-id": "acme-corp", "x-caller": "plugin-client", "x-budget-ms": 30_000, "x-chain": "a,b"}
         message = Message(
-            body=BODY, type="call", message_id=key, correlation_id=key, reply_to="replies", headers=headers
+            body=BODY,
+            type="call",
+            persistent=False,
+            message_id=key,
+            correlation_id=key,
+            reply_to="replies",
+            headers=headers,
         )
         start(ours.publish(message, exchange="x", routing_key="calls"))
         await future
@@ -115,8 +121,6 @@ async def call_ours(kind: str, url: str) -> tuple[Call, Call]:
 
 
 async def call_tutorial(url: str) -> tuple[Call, Call]:
-    import aio_pika
-
     waiting: dict[str, asyncio.Future[None]] = {}
     number = 0
     connection = await aio_pika.connect(url)
@@ -185,17 +189,11 @@ def run_with_server(kind: str, url: str) -> dict[str, float]:
 
 
 def main() -> None:
-    import logging
-
-    import structlog
-
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     if "--serve" in sys.argv:
         kind, url = sys.argv[-2:]
         asyncio.run(serve_tutorial(url) if kind == "tutorial" else serve_ours(kind, url))
         return
-    from tests.rabbitmq import start_node
-
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     node = start_node()
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}

@@ -4,19 +4,20 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 POLL_SECONDS = 0.02
 
 
-async def eventually(predicate: Callable[[], object | Awaitable[object]], timeout: float = 10.0) -> None:
-    """Return once ``predicate`` (a function or coroutine function) holds; fail after ``timeout`` seconds."""
+async def eventually(predicate: Callable[[], object | Awaitable[object]], timeout: float = 10.0) -> Literal[True]:
+    """Return True once ``predicate`` (a function or coroutine function) holds; fail after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         holds = predicate()
         if inspect.isawaitable(holds):
             holds = await holds
         if holds:
-            return
+            return True
         if time.monotonic() > deadline:
             raise AssertionError(f"not true within {timeout:g} s: {inspect.getsource(predicate).strip()}")
         await asyncio.sleep(POLL_SECONDS)

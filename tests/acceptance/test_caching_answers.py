@@ -119,7 +119,7 @@ async def test_answer_ends_with_its_time(world: World) -> None:
     async def is_asked_again() -> bool:
         return not (await contacts.request("GET", "/contacts")).metadata.cached
 
-    await eventually(is_asked_again, 5)
+    assert await eventually(is_asked_again, 5)
 
 
 async def test_upgrade_ends_the_answers_of_the_version_before(world: World) -> None:
@@ -132,7 +132,7 @@ async def test_upgrade_ends_the_answers_of_the_version_before(world: World) -> N
     async def is_new() -> bool:
         return (await contacts.get("/contacts"))["version"] == "1.1.0"
 
-    await eventually(is_new)
+    assert await eventually(is_new)
 
 
 async def test_new_installation_of_the_caller_ends_its_answers(world: World) -> None:
@@ -149,4 +149,4 @@ async def test_new_installation_of_the_caller_ends_its_answers(world: World) -> 
     async def is_asked_again() -> bool:
         return not (await contacts.request("GET", "/contacts")).metadata.cached
 
-    await eventually(is_asked_again)
+    assert await eventually(is_asked_again)

@@ -212,7 +212,7 @@ async def test_broadcast_handler_that_fails_does_not_stop_the_next_event(world: 
     await crm.emit(CREATED, 1)
     await crm.emit(CREATED, 2)
 
-    await eventually(lambda: sorted(heard) == [1, 2])
+    assert await eventually(lambda: sorted(heard) == [1, 2])
 
 
 async def test_two_subscriptions_of_a_plugin_each_get_a_copy(world: World) -> None:
@@ -222,7 +222,7 @@ async def test_two_subscriptions_of_a_plugin_each_get_a_copy(world: World) -> No
     crm = await emitting(world)
     await crm.emit(CREATED, {})
 
-    await eventually(lambda: exact.keys == [CREATED] and everything.keys == [CREATED])
+    assert await eventually(lambda: exact.keys == [CREATED] and everything.keys == [CREATED])
 
 
 async def test_pattern_decides_what_is_heard(world: World) -> None:
@@ -245,7 +245,7 @@ async def test_pattern_decides_what_is_heard(world: World) -> None:
     for key in keys:
         await crm.emit(key, {})
 
-    await eventually(lambda: {pattern: sorted(one.keys) for pattern, one in ears.items()} == expected)
+    assert await eventually(lambda: {pattern: sorted(one.keys) for pattern, one in ears.items()} == expected)
 
 
 async def test_handler_may_call_emit_and_share_data_in_the_tenant_of_the_event(world: World) -> None:
@@ -356,7 +356,7 @@ async def test_other_events_are_heard_while_one_waits_for_its_next_attempt(world
     for data in ("bad", "good", "better"):
         await crm.emit(CREATED, data)
 
-    await eventually(lambda: heard == ["good", "better", "bad"])
+    assert await eventually(lambda: heard == ["good", "better", "bad"])
 
 
 async def test_rejected_event_goes_to_the_dead_letters_at_once_with_the_reason(world: World) -> None:
@@ -450,7 +450,7 @@ async def test_tenant_installed_while_the_plugin_runs_is_heard(world: World) -> 
     await crm.tenant(GLOBEX).dependencies.install(MARKETING)
     await crm.tenant(GLOBEX).emit(CREATED, "new")
 
-    await eventually(lambda: [event.data for event in ears.heard] == ["new"])
+    assert await eventually(lambda: [event.data for event in ears.heard] == ["new"])
 
 
 # Hostile events

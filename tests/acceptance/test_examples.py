@@ -99,7 +99,7 @@ async def test_contact_created_while_marketing_was_away_joins_when_it_comes_back
     await acme.service("crm.contacts").post("/contacts", body=MARY)
     await world.connect(marketing.create())
 
-    await eventually(joined(acme, "Mary Major"))
+    assert await eventually(joined(acme, "Mary Major"))
 
 
 async def test_count_of_contacts_is_shared(world: World) -> None:

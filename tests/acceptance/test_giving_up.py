@@ -84,4 +84,4 @@ async def test_call_that_a_cancelled_handler_made_is_taken_back_too(world: World
 
     call.cancel()
 
-    await eventually(lambda: (billing.cancelled, crm.cancelled) == (1, 1))
+    assert await eventually(lambda: (billing.cancelled, crm.cancelled) == (1, 1))

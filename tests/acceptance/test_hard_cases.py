@@ -53,7 +53,7 @@ async def test_an_event_whose_handler_awaits_something_cancelled_comes_again(wor
     publisher = await world.connect(crm)
     await publisher.tenant(ACME).emit(KEY, {})
 
-    await eventually(lambda: attempts == [1, 2])
+    assert await eventually(lambda: attempts == [1, 2])
 
 
 async def test_a_slow_broadcast_holds_back_no_announcement(world: World) -> None:

@@ -205,7 +205,7 @@ async def test_cached_view_follows_the_announcements(world: World, needs: Any) -
         async def holds() -> bool:
             return await version() == expected
 
-        await eventually(holds, 3)
+        assert await eventually(holds, 3)
 
     await is_seen("none")
     old = await world.connect(make_crm(version="1.0.0"))

@@ -284,7 +284,7 @@ async def test_on_data_keeps_changes_while_no_instance_runs(world: World) -> Non
     await crm.data.set(CACHE, "count", 1250)
     await world.connect(marketing)
 
-    await eventually(lambda: [change.value for change in ears.heard] == [1250])
+    assert await eventually(lambda: [change.value for change in ears.heard] == [1250])
 
 
 async def test_on_data_broadcast_reaches_every_instance(world: World) -> None:
@@ -295,7 +295,7 @@ async def test_on_data_broadcast_reaches_every_instance(world: World) -> None:
     crm = await world.tenant(make_plugin("crm"))
     await crm.data.set(CACHE, "count", 1250)
 
-    await eventually(lambda: [change.value for change in ears.heard] == [1250, 1250])
+    assert await eventually(lambda: [change.value for change in ears.heard] == [1250, 1250])
 
 
 async def test_changes_and_events_never_mix(world: World) -> None:

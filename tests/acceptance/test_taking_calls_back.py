@@ -110,7 +110,7 @@ async def test_whichever_instance_runs_the_call_hears_of_it(world: World) -> Non
     for id_ in ("1", "2"):
         await caller.take_back(id_)
 
-    await eventually(lambda: one.ended == other.ended == ["cancelled", "cleaned up"])
+    assert await eventually(lambda: one.ended == other.ended == ["cancelled", "cleaned up"])
 
 
 async def test_handler_that_goes_on_is_left_to_finish_and_nobody_is_told(world: World) -> None:

@@ -142,7 +142,7 @@ async def test_unused_queue_expires(transport: Transport) -> None:
             return True
         return False
 
-    await eventually(is_gone, timeout=20.0)
+    assert await eventually(is_gone, timeout=20.0)
 
 
 async def test_consumed_queue_does_not_expire(transport: Transport) -> None:
@@ -163,7 +163,7 @@ async def test_consumed_queue_does_not_expire(transport: Transport) -> None:
             return True
         return False
 
-    await eventually(is_gone, timeout=20.0)
+    assert await eventually(is_gone, timeout=20.0)
 
 
 async def test_asking_for_the_depth_is_use(transport: Transport) -> None:
@@ -230,4 +230,4 @@ async def test_exclusive_queue_goes_with_its_holder(open_transport: OpenTranspor
             return False
         return True
 
-    await eventually(is_taken_over)
+    assert await eventually(is_taken_over)

@@ -124,7 +124,7 @@ async def test_everything_waits_for_rabbitmq_and_says_so(relay: Relay, tmp_path:
     plugin = await processes.start("examples.crm")
     try:
         for name in (broker, plugin):
-            await eventually(lambda name=name: "transport.waiting" in processes.log(name))
+            assert await eventually(lambda name=name: "transport.waiting" in processes.log(name))
         await relay.open()
         async with connected(Plugin.from_manifest(OBSERVER), relay.url) as runner:
             await answered(runner.tenant("acme-corp"), "crm.contacts", "/contacts")

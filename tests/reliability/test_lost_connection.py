@@ -250,7 +250,7 @@ async def test_closing_leaves_no_task_and_no_connection(
     gc.collect()
 
     await eventually(lambda: asyncio.all_tasks() <= before)
-    await eventually(
+    assert await eventually(
         lambda: asyncio.to_thread(lambda: not _is_listed(rabbitmq_node, "plugin-tidy/")), timeout=CUT_SECONDS
     )
 

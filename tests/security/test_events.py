@@ -61,7 +61,7 @@ async def test_event_of_its_owner_is_heard_though_its_grant_ended_long_ago(world
     ears = await hearing(world)
     await world.emit_raw(b"{}", x_grant=world.token(OWNER, ended_seconds_ago=30 * 86_400.0))
 
-    await eventually(lambda: ears.keys == ["crm.events.contact.created"])
+    assert await eventually(lambda: ears.keys == ["crm.events.contact.created"])
 
 
 async def test_event_under_a_key_that_the_subscription_did_not_ask_for_reaches_no_handler(world: World) -> None:
@@ -90,7 +90,7 @@ async def test_event_that_only_a_newer_version_asked_for_is_not_lost_to_an_older
     await eventually(lambda: waits_for_another_attempt(world))
     await world.stop(running)
     await world.connect(newer)
-    await eventually(lambda: ears.keys == ["crm.events.deal.created"])
+    assert await eventually(lambda: ears.keys == ["crm.events.deal.created"])
 
 
 async def test_broadcast_without_a_right_grant_is_refused(world: World) -> None:
@@ -124,7 +124,7 @@ async def test_attempt_that_the_subscriber_published_again_is_handled(world: Wor
     ears = await hearing(world)
     await redeliver(world, HEARER)
 
-    await eventually(lambda: [found.publisher for found in ears.heard] == [OWNER])
+    assert await eventually(lambda: [found.publisher for found in ears.heard] == [OWNER])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_grant_travels_on_with_an_event_that_is_tried_again(world: World) 
     crm = await world.tenant(make_crm())
     await crm.emit("crm.events.contact.created", {})
 
-    await eventually(lambda: attempts == [1, 2])
+    assert await eventually(lambda: attempts == [1, 2])
 
 
 # What the broker alone says

@@ -248,7 +248,7 @@ async def test_event_whose_key_nobody_can_be_asked_for_is_tried_again(world: Wor
     await eventually(lambda: hearer._grants._keys_asked_at > 0)
     hearer._grants._keys.replace(keys)
 
-    await eventually(lambda: [found.attempt for found in ears.heard] == [2])
+    assert await eventually(lambda: [found.attempt for found in ears.heard] == [2])
     await world.start_broker()
 
 
@@ -273,7 +273,7 @@ async def test_unknown_key_a_moment_before_a_rotation_buries_no_event(world: Wor
         await eventually(lambda: [one for one in logs if one["event"] == "event.retry_scheduled"])
     callee._grants._keys_asked_at -= PAUSE_SECONDS
 
-    await eventually(lambda: [found.attempt for found in ears.heard] == [2])
+    assert await eventually(lambda: [found.attempt for found in ears.heard] == [2])
 
 
 async def test_call_under_a_key_that_cannot_be_asked_for_yet_may_be_repeated(world: World) -> None:

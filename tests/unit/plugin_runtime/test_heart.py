@@ -125,7 +125,7 @@ async def test_registration_that_fails_is_made_again(body: Body) -> None:
     body.failing_registrations.append(NotConnectedError("gone"))
     body.registers.set()
 
-    await eventually(lambda: body.registrations == 2)
+    assert await eventually(lambda: body.registrations == 2)
 
 
 async def test_track_that_is_lost_while_the_instance_registers_is_found_by_another_registration(body: Body) -> None:
@@ -135,7 +135,7 @@ async def test_track_that_is_lost_while_the_instance_registers_is_found_by_anoth
     body.heart.lose_track()
     body.registers.set()
 
-    await eventually(lambda: body.registrations == 2)
+    assert await eventually(lambda: body.registrations == 2)
 
 
 async def test_heart_that_stopped_leaves_nothing_under_way(body: Body) -> None:
