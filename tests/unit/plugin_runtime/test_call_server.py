@@ -387,3 +387,14 @@ async def test_tenant_that_is_no_text_is_not_echoed() -> None:
     await server.drain(1.0)
 
     assert [message.headers["x-tenant-id"] for message in seam.messages] == [None]
+
+
+async def test_handler_that_is_late_is_cancelled_and_its_call_settled() -> None:
+    """Its caller gave up by itself: unanswered, the call would hold its place in the prefetch for ever."""
+    seam = Serving()
+    server, delivery = make_server(seam), make_delivery(call(), budget=30)
+    server.for_service(SERVICE)(delivery)
+
+    assert await eventually(lambda: delivery.settled == ["ack"])
+    assert seam.codes == ["CALL_TIMEOUT"]
+    assert server.load == 0

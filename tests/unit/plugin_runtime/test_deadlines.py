@@ -1,9 +1,12 @@
 """What is in flight is given up at its deadline, and what ended takes no room."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_runtime.deadlines import FEW, Deadlines
+from plugin_runtime.deadlines import FEW, AlarmClock, Deadlines
+from tests.waiting import eventually
 
 MOMENTS = st.floats(0, 100, allow_nan=False)
 
@@ -37,3 +40,17 @@ def test_entries_of_what_ended_do_not_pile_up() -> None:
         del in_flight[key]
 
     assert len(deadlines) <= FEW + 2
+
+
+async def test_clock_rings_for_each_in_the_order_of_the_deadlines() -> None:
+    """One timer serves all: it is set anew after each ring, and earlier for what ends earlier."""
+    in_flight: dict[str, None] = dict.fromkeys(("last", "first", "ended", "second"))
+    rung: list[str] = []
+    clock = AlarmClock(in_flight, rung.append)
+    now = time.monotonic()
+    for key, seconds in (("last", 0.04), ("first", 0.0), ("ended", 0.01), ("second", 0.02)):
+        clock.add(now + seconds, key)
+    del in_flight["ended"]
+
+    assert await eventually(lambda: len(rung) == 3)
+    assert rung == ["first", "second", "last"]
